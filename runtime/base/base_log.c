@@ -1,0 +1,63 @@
+#include "base_log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static int log_rank = 0;
+static int log_size = 1;
+static int log_level = -1;
+
+static const char *const level_names[] = {"error", "warn", "info", "debug"};
+static const char *const level_prefix[] = {"error: ", "warning: ", "", "debug: "};
+
+static int level_from_environment(void)
+{
+    const char *name = getenv("DDPT_LOG");
+    for (int i = 0; name && i < (int)(sizeof level_names / sizeof *level_names); i++)
+        if (strcmp(name, level_names[i]) == 0)
+            return i;
+    return BASE_LOG_INFO;
+}
+
+void base_log_set_rank(int rank, int size)
+{
+    log_rank = rank;
+    log_size = size;
+}
+
+void base_log_set_level(base_log_level level)
+{
+    log_level = (int)level;
+}
+
+void base_log_write(base_log_level level, int every_rank, const char *fmt, ...)
+{
+    if (log_level < 0)
+        log_level = level_from_environment();
+    if ((int)level > log_level || (!every_rank && log_rank != 0))
+        return;
+
+    /* One write a line, so that the lines of several ranks do not mix. */
+    char line[2400];
+    int used = every_rank && log_size > 1 ? snprintf(line, sizeof line, "[%d] %s", log_rank, level_prefix[level])
+                                          : snprintf(line, sizeof line, "%s", level_prefix[level]);
+    va_list args;
+    va_start(args, fmt);
+    int text = vsnprintf(line + used, sizeof line - (size_t)used - 1, fmt, args);
+    va_end(args);
+    if (text < 0)
+        return;
+    used += text;
+    if (used > (int)sizeof line - 2)
+        used = (int)sizeof line - 2;
+    line[used++] = '\n';
+    for (int done = 0; done < used;) {
+        ssize_t n = write(STDERR_FILENO, line + done, (size_t)(used - done));
+        if (n <= 0)
+            return;
+        done += (int)n;
+    }
+}
