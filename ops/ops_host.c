@@ -1,0 +1,156 @@
+/* ops_host.c: which host table this machine gets, and the life of a context. */
+#include "ops_host.h"
+
+#include "base_log.h"
+
+#include <assert.h>
+#include <limits.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+extern const ops_table ops_table_host_generic, ops_table_host_avx2, ops_table_host_avx512;
+
+const char *ops_activation_name(ops_activation a)
+{
+    static const char *const names[OPS_ACTIVATION_COUNT] = {"identity", "relu", "gelu", "tanh", "sigmoid"};
+    return a >= 0 && a < OPS_ACTIVATION_COUNT ? names[a] : "unknown";
+}
+
+int ops_activation_keeps_input(ops_activation a)
+{
+    return a == OPS_GELU;
+}
+
+int64_t ops_window_output(int64_t size, int64_t kernel, int64_t stride, int64_t pad)
+{
+    int64_t room = size + 2 * pad - kernel;
+    return room < 0 || stride < 1 ? 0 : room / stride + 1;
+}
+
+const ops_table *ops_host_isa(const char *isa)
+{
+#ifdef OPS_HAVE_AVX512
+    if (strcmp(isa, "avx512") == 0)
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                       __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+                       __builtin_cpu_supports("avx512vl")
+                   ? &ops_table_host_avx512
+                   : NULL;
+#endif
+#ifdef OPS_HAVE_AVX2
+    if (strcmp(isa, "avx2") == 0)
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2")
+                   ? &ops_table_host_avx2
+                   : NULL;
+#endif
+    return strcmp(isa, "generic") == 0 ? &ops_table_host_generic : NULL;
+}
+
+static const ops_table *choose(void)
+{
+    const char *forced = getenv("DDPT_ISA");
+    const ops_table *table = forced && *forced ? ops_host_isa(forced) : NULL;
+    if (table)
+        return table;
+    if (forced && *forced)
+        BASE_WARN(
+            "DDPT_ISA=%s is not an instruction set of this machine (generic, avx2, avx512); the best one is taken",
+            forced);
+    static const char *const best_first[] = {"avx512", "avx2", "generic"};
+    for (size_t i = 0; !table; i++)
+        table = ops_host_isa(best_first[i]);
+    return table;
+}
+
+const ops_table *ops_host(void)
+{
+    static const ops_table *_Atomic chosen;
+    if (!atomic_load(&chosen))
+        atomic_store(&chosen, choose()); /* threads that race here store the same */
+    return atomic_load(&chosen);
+}
+
+base_status ops_host_reserve(ops_context *self, size_t nbytes)
+{
+    if (nbytes <= self->scratch_bytes)
+        return BASE_OK;
+    base_arena_destroy(&self->scratch_arena);
+    self->scratch = NULL;
+    self->scratch_bytes = 0;
+    BASE_TRY(base_arena_create(&self->scratch_arena, "host scratch"));
+    self->scratch = base_arena_alloc(self->scratch_arena, nbytes);
+    if (!self->scratch)
+        return BASE_ERROR;
+    self->scratch_bytes = nbytes;
+    return BASE_OK;
+}
+
+static base_status choose_gemm(const char *name, const ops_gemm_library **gemm)
+{
+    static const ops_gemm_library *const libraries[] = {
+#ifdef DDPT_HAVE_ONEDNN
+        &ops_gemm_onednn, /* first, since auto takes it: faster on every shape measured, most so for few rows */
+#endif
+        &ops_gemm_openblas,
+    };
+    for (size_t i = 0; i < sizeof libraries / sizeof libraries[0]; i++) {
+        if (!name || strcmp(name, "auto") == 0 || strcmp(name, libraries[i]->name) == 0) {
+            *gemm = libraries[i];
+            return BASE_OK;
+        }
+    }
+    if (strcmp(name, "onednn") == 0)
+        return BASE_FAIL(BASE_DEVICE,
+                         "GEMM library \"onednn\" is not in this build: build with oneDNN, or use \"auto\"");
+    return BASE_FAIL(BASE_USAGE, "unknown GEMM library \"%s\" (allowed: auto, openblas, onednn)", name);
+}
+
+static void describe(ops_context *self)
+{
+    size_t used = 0;
+    ops_gemm_openblas.version(self->libraries, sizeof self->libraries);
+#ifdef DDPT_HAVE_ONEDNN
+    used = strlen(self->libraries);
+    used += (size_t)snprintf(self->libraries + used, sizeof self->libraries - used, ", ");
+    ops_gemm_onednn.version(self->libraries + used, sizeof self->libraries - used);
+#endif
+    used = strlen(self->libraries);
+    snprintf(self->libraries + used, sizeof self->libraries - used, "; GEMM: %s", self->gemm->name);
+}
+
+base_status ops_open_host(const ops_options *options, ops_context **out)
+{
+    const ops_gemm_library *gemm = NULL;
+    BASE_TRY(choose_gemm(options->gemm, &gemm));
+    ops_context *self = calloc(1, sizeof *self);
+    if (!self)
+        return BASE_FAIL(BASE_ERROR, "out of memory for the host's operations");
+    *out = self;
+    self->options = *options;
+    self->gemm = gemm;
+    ops_gemm_openblas_setup();
+    describe(self);
+    return ops_host_reserve(self, OPS_HOST_SCRATCH_BYTES);
+}
+
+void ops_close_host(ops_context **out)
+{
+    if (!*out)
+        return;
+    base_arena_destroy(&(*out)->scratch_arena);
+    free(*out);
+    *out = NULL;
+}
+
+const char *ops_libraries_host(const ops_context *self)
+{
+    return self->libraries;
+}
+
+void ops_host_run(const ops_context *self, int64_t ntasks, base_pool_task *task, void *context)
+{
+    assert(ntasks <= INT_MAX);
+    base_pool_run(self->options.pool, (int)ntasks, task, context);
+}
