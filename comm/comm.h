@@ -1,0 +1,144 @@
+/* comm.h: the ranks of a run and what they do together.
+ *
+ * A world is MPI as it was started (or one rank without it). A group is a way for its ranks to reduce: COMM_LOCAL
+ * (one rank), COMM_SHM (one node: a shared window, each rank reduces its slice, futex barriers) or COMM_MPI (anything
+ * else: non-blocking collectives, tested with naps). No wait spins, since ranks may outnumber cores, and every wait
+ * has a bound after which it fails with BASE_PEER and says who is missing as far as the back end can know.
+ *
+ * Results are equal to the bit on all ranks and on repeats: sums associate in an order fixed by the group's size.
+ * Functions marked Collective are called by all ranks of the group in the same order. After a failure the group is good
+ * for comm_group_destroy alone. One thread of a rank uses a world and its groups.
+ */
+#ifndef COMM_H
+#define COMM_H
+
+#include "base_status.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* ---- world ---- */
+
+typedef struct comm_world comm_world;
+
+typedef struct comm_world_info {
+    int rank, size;           /* MPI rank and size */
+    int node_rank, node_size; /* among the ranks that share this node's memory */
+    int nodes;                /* number of such nodes */
+    char host[256];           /* this rank's host name */
+    char library[256];        /* first line of the MPI library's version */
+    char launcher[64];        /* "hydra", "srun", "Open MPI", ... or "none" */
+} comm_world_info;
+
+/* Collective. Initialises MPI (funneled) unless the caller did. Fails with BASE_ERROR when the launcher's count
+ * (PMI_SIZE, OMPI_COMM_WORLD_SIZE, SLURM_STEP_NUM_TASKS, ...) differs from MPI's size: N copies of rank 0 of 1, because
+ * mpiexec and the library belong to different MPIs. */
+base_status comm_world_open(comm_world **self);
+const comm_world_info *comm_world_get_info(const comm_world *self);
+
+/* Collective, all ranks with the same `status`. Ends MPI if comm_world_open began it: MPI_Finalize on one node; on
+ * several nodes, where finalize is known to hang, it does not return: a barrier, a flush of stdio and _exit(status). */
+void comm_world_close(comm_world **self, int status);
+
+/* Local. This rank cannot go on: ends the whole job with exit status `status`. Does not return. */
+_Noreturn void comm_world_abort(comm_world *self, int status);
+
+/* Collective, for set-up phases. Every rank brings its status; all return the status of the lowest rank that failed,
+ * with that rank's message recorded ("message" as it was, the rank appended when size > 1 and not all failed alike). */
+base_status comm_world_agree(comm_world *self, base_status status);
+
+/* Collective. `nbytes` from `root` to all. */
+base_status comm_world_bcast(comm_world *self, void *data, size_t nbytes, int root);
+
+/* Collective. Each rank's `nbytes` to `all` (size * nbytes) on every rank, in rank order. */
+base_status comm_world_all_gather(comm_world *self, const void *mine, size_t nbytes, void *all);
+
+/* Collective over the ranks of a node. One read-write block a node, zeroed, shared by its ranks; only its node-rank 0
+ * should fill it. For data sets. comm_node_barrier orders the filling before the reading (naps; bound 10 minutes). */
+typedef struct comm_node_memory comm_node_memory;
+base_status comm_node_memory_create(comm_world *self, size_t nbytes, comm_node_memory **memory);
+void *comm_node_memory_data(const comm_node_memory *memory);
+void comm_node_memory_destroy(comm_node_memory **memory);
+base_status comm_node_barrier(comm_world *self);
+
+/* ---- group ---- */
+
+typedef struct comm_group comm_group;
+typedef struct comm_request comm_request; /* owned by the group, drawn from a fixed pool: starting allocates nothing */
+typedef struct comm_slab comm_slab;
+
+typedef enum comm_kind { COMM_AUTO, COMM_LOCAL, COMM_SHM, COMM_MPI } comm_kind;
+typedef enum comm_type { COMM_F32, COMM_F64, COMM_I64, COMM_U64 } comm_type;
+typedef enum comm_op { COMM_SUM, COMM_MIN, COMM_MAX } comm_op;
+
+typedef struct comm_group_options {
+    comm_kind kind; /* COMM_AUTO: local for one rank, shared memory on one node, else MPI */
+    int timeout_ms; /* bound of every wait */
+} comm_group_options;
+
+/* Collective over the world. Fails with BASE_USAGE when the kind cannot serve this world (local with 2 ranks, shared
+ * memory over 2 nodes), on all ranks alike. */
+base_status comm_group_create(comm_world *world, const comm_group_options *options, comm_group **self);
+void comm_group_destroy(comm_group **self); /* Collective, waits for nobody; slabs must be destroyed before */
+comm_kind comm_group_kind(const comm_group *self);
+int comm_group_rank(const comm_group *self);
+int comm_group_size(const comm_group *self);
+const char *comm_kind_name(comm_kind kind); /* "auto", "local", "shm", "mpi" */
+
+/* `count` (0 is fine) elements that the group reduces where they lie. Zeroed, aligned to 256 bytes, first touched by its rank.
+ * COMM_SLAB_OWN: each rank has its own. COMM_SLAB_ONE: a single copy where the ranks share memory (comm_slab_is_one is
+ * 1: a write by one rank is seen by all after a collective that orders it); elsewhere each rank has its own.
+ * Collective. */
+typedef enum comm_slab_kind { COMM_SLAB_OWN, COMM_SLAB_ONE } comm_slab_kind;
+base_status comm_slab_create(comm_group *group, comm_slab_kind kind, comm_type type, size_t count,
+                             comm_slab **self);
+void comm_slab_destroy(comm_slab **self);
+void *comm_slab_data(const comm_slab *self);
+int comm_slab_is_one(const comm_slab *self);
+
+/* The part of `count` elements that `rank` owns: [*begin, *end), cut at multiples of 64 elements, the same on all
+ * ranks. */
+void comm_slice(size_t count, int size, int rank, size_t *begin, size_t *end);
+
+/* Start a reduction and return at once; Collective, requests in the same order on all ranks. The range must not be
+ * touched until the request is done. Every started request must be waited for. At most COMM_REQUEST_MAX are under way.
+ */
+enum { COMM_REQUEST_MAX = 256 };
+
+/* `slab`[offset .. offset + count) becomes the sum over ranks, in place, on every rank (OWN slabs of floats or doubles).
+ * Cost a rank: 2 count (size-1)/size elements over the wire (MPI); shm reads size * count / size, writes the same. */
+base_status comm_all_reduce_start(comm_group *group, comm_slab *slab, size_t offset, size_t count,
+                                  comm_request **request);
+
+/* After it is done, the caller's slice (comm_slice of count) of `slab`[offset .. offset + count) holds the sum over
+ * ranks; what the rest holds is unspecified. OWN slabs of floats or doubles. */
+base_status comm_reduce_scatter_start(comm_group *group, comm_slab *slab, size_t offset, size_t count,
+                                      comm_request **request);
+
+/* Every rank's part of `slab`[offset .. offset + count) reaches all ranks. Rank r's part is cuts[r] .. cuts[r + 1] - 1,
+ * counted from offset; cuts (size + 1 numbers from 0 to count, the same on all ranks) must stay until the request is done;
+ * NULL: comm_slice. On a ONE slab nothing moves: done means that all ranks have started it, so that what they wrote before
+ * is visible. Any type. */
+base_status comm_all_gather_start(comm_group *group, comm_slab *slab, size_t offset, size_t count, const size_t *cuts,
+                                  comm_request **request);
+
+/* Small vectors (nbytes <= COMM_SMALL_BYTES), in place, in the caller's memory, which must stay until the wait. */
+enum { COMM_SMALL_BYTES = 64 * 1024 };
+base_status comm_small_all_reduce_start(comm_group *group, void *data, size_t count, comm_type type, comm_op op,
+                                        comm_request **request);
+
+/* Local. Move whatever is under way a little and return; called between the kernels of the backward pass. */
+base_status comm_group_progress(comm_group *group);
+
+/* 1 when done (the request stays owned by the caller until waited for), 0 not yet. Progresses. */
+int comm_request_test(comm_request *request);
+
+/* Wait, release, null. BASE_PEER after the group's bound; the message names the ranks that did not arrive (shm) or says
+ * how long it waited in what (MPI). */
+base_status comm_request_wait(comm_request **request);
+
+/* Start and wait. */
+base_status comm_small_all_reduce(comm_group *group, void *data, size_t count, comm_type type, comm_op op);
+base_status comm_barrier(comm_group *group);
+
+#endif

@@ -1,0 +1,203 @@
+#include "comm_launcher.h"
+#include "comm_native.h"
+#include "comm_node.h"
+#include "comm_table.h"
+
+#include "base_log.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+/* How long the end may take: a healthy one takes milliseconds. */
+enum { CLOSE_TIMEOUT_MS = 20 * 1000, WATCHDOG_S = 30 };
+
+/* A nap of 20 us shall not become one of 70: the kernel rounds up by this much. */
+enum { TIMER_SLACK_NS = 1000 };
+
+static void describe(comm_world_info *info, const char *launcher)
+{
+    char version[MPI_MAX_LIBRARY_VERSION_STRING] = "";
+    int length = 0;
+    MPI_Get_library_version(version, &length);
+    snprintf(info->library, sizeof info->library, "%.*s", (int)strcspn(version, "\n"), version);
+    for (char *c = info->library; *c; c++) /* MPICH separates with tabs */
+        if (*c == '\t')
+            *c = ' ';
+    snprintf(info->launcher, sizeof info->launcher, "%s", launcher);
+    if (gethostname(info->host, sizeof info->host) != 0)
+        snprintf(info->host, sizeof info->host, "unknown");
+    info->host[sizeof info->host - 1] = '\0';
+}
+
+static base_status check_count(const comm_world_info *info, const comm_launcher *launcher)
+{
+    if (!launcher->variable || launcher->size == info->size)
+        return BASE_OK;
+    return BASE_FAIL(BASE_ERROR,
+                     "the launcher started %d processes (%s), but MPI sees %d: the launcher and the MPI library "
+                     "(%s) belong to different MPIs; start ddpt with the mpiexec or srun plug-in of that library",
+                     launcher->size, launcher->variable, info->size, info->library);
+}
+
+static base_status begin_mpi(comm_world *world)
+{
+    int started = 0, provided = 0;
+    COMM_NATIVE_TRY(MPI_Initialized(&started), "MPI_Initialized");
+    if (!started)
+        COMM_NATIVE_TRY(MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
+    world->began = !started;
+    COMM_NATIVE_TRY(MPI_Comm_rank(MPI_COMM_WORLD, &world->info.rank), "MPI_Comm_rank");
+    COMM_NATIVE_TRY(MPI_Comm_size(MPI_COMM_WORLD, &world->info.size), "MPI_Comm_size");
+    return BASE_OK;
+}
+
+static base_status connect(comm_world *world)
+{
+    MPI_Request request;
+    COMM_NATIVE_TRY(MPI_Comm_idup(MPI_COMM_WORLD, &world->all, &request), "MPI_Comm_idup");
+    BASE_TRY(comm_native_wait(&request, 1, COMM_SETUP_TIMEOUT_MS, "MPI_Comm_idup"));
+    COMM_NATIVE_TRY(MPI_Comm_set_errhandler(world->all, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+    int node = 0;
+    BASE_TRY(comm_node_find(world, &node));
+    world->node = world->all;
+    /* The one blocking collective: there is no other call for it, and all ranks have just met in the gather. */
+    if (world->info.nodes > 1)
+        COMM_NATIVE_TRY(MPI_Comm_split(world->all, node, world->info.rank, &world->node), "MPI_Comm_split");
+    return BASE_OK;
+}
+
+base_status comm_world_open(comm_world **self)
+{
+    comm_world *world = calloc(1, sizeof *world);
+    if (!world)
+        return BASE_FAIL(BASE_ERROR, "out of memory for the world of ranks");
+    world->all = world->node = MPI_COMM_NULL;
+    prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS);
+    comm_launcher launcher = comm_launcher_detect();
+    base_status status = begin_mpi(world);
+    if (status == BASE_OK) {
+        describe(&world->info, launcher.name);
+        base_log_set_rank(world->info.rank, world->info.size);
+        /* The same on all ranks that see each other, so no agreement is needed. */
+        status = check_count(&world->info, &launcher);
+    }
+    if (status == BASE_OK)
+        status = connect(world);
+    if (status != BASE_OK) {
+        comm_world_close(&world, status);
+        return base_status_frame(status, __FILE__, __LINE__);
+    }
+    *self = world;
+    return BASE_OK;
+}
+
+const comm_world_info *comm_world_get_info(const comm_world *self)
+{
+    return &self->info;
+}
+
+/* ---- the end ---- */
+
+static _Noreturn void leave(int status)
+{
+    fflush(NULL);
+    _exit(status);
+}
+
+static void *watch(void *status)
+{
+    struct timespec rest = {.tv_sec = WATCHDOG_S};
+    while (nanosleep(&rest, &rest) != 0)
+        ;
+    leave(*(int *)status);
+}
+
+/* From here on the process ends with `status` within WATCHDOG_S, whatever the library does. */
+static void start_watchdog(int status)
+{
+    static int kept;
+    pthread_t thread;
+    kept = status;
+    if (pthread_create(&thread, NULL, watch, &kept) == 0)
+        pthread_detach(thread);
+}
+
+static void end_mpi(comm_world *world, int status)
+{
+    const comm_world_info *info = &world->info;
+    start_watchdog(status);
+    /* A rank that is missing here would hang the others in MPI_Finalize. */
+    if (world->all != MPI_COMM_NULL && comm_native_barrier(world->all, CLOSE_TIMEOUT_MS) != BASE_OK)
+        leave(status ? status : BASE_PEER);
+    if (info->nodes > 1 && strstr(info->library, "MPICH"))
+        leave(status);
+    if (world->node != world->all)
+        MPI_Comm_free(&world->node);
+    if (world->all != MPI_COMM_NULL)
+        MPI_Comm_free(&world->all);
+    MPI_Finalize();
+}
+
+void comm_world_close(comm_world **self, int status)
+{
+    if (!*self)
+        return;
+    comm_world *world = *self;
+    if (world->began) {
+        end_mpi(world, status);
+    } else {
+        if (world->node != world->all)
+            MPI_Comm_free(&world->node);
+        if (world->all != MPI_COMM_NULL)
+            MPI_Comm_free(&world->all);
+    }
+    free(world);
+    *self = NULL;
+}
+
+_Noreturn void comm_world_abort(comm_world *self, int status)
+{
+    (void)self; /* the job is one, whichever world of it asks */
+    start_watchdog(status);
+    fflush(NULL);
+    int started = 0, ended = 0;
+    MPI_Initialized(&started);
+    MPI_Finalized(&ended);
+    if (started && !ended)
+        MPI_Abort(MPI_COMM_WORLD, status);
+    leave(status);
+}
+
+void comm_world_no_memory(comm_world *world)
+{
+    BASE_RANK_ERROR("out of memory in the set-up of %d ranks", world->info.size);
+    comm_world_abort(world, BASE_ERROR);
+}
+
+/* ---- together ---- */
+
+base_status comm_world_agree(comm_world *self, base_status status)
+{
+    return comm_native_agree(self, self->all, status);
+}
+
+base_status comm_world_bcast(comm_world *self, void *data, size_t nbytes, int root)
+{
+    if (self->info.size == 1)
+        return BASE_OK;
+    return comm_native_bcast(self->all, data, nbytes, root);
+}
+
+base_status comm_world_all_gather(comm_world *self, const void *mine, size_t nbytes, void *all)
+{
+    if (self->info.size == 1) {
+        memcpy(all, mine, nbytes);
+        return BASE_OK;
+    }
+    return comm_native_all_gather(self->all, mine, nbytes, all);
+}
