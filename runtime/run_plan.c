@@ -2,7 +2,11 @@
 
 #include <stdlib.h>
 
-enum { TENSOR_ALIGNMENT = 256, PARAM_ALIGNMENT = 16 /* floats: 64 bytes */ };
+enum {
+    TENSOR_ALIGNMENT = 256,
+    PARAM_ALIGNMENT = 16, /* floats: 64 bytes */
+    JOINT_LAYERS_MAX = 32 /* each has up to four requests under way, of which a group holds COMM_REQUEST_MAX */
+};
 
 /* A tensor of the activation slab with the time that it must live: forward of node n is time n, the loss is node_count,
  * backward of node n is 2 node_count - n. */
@@ -15,7 +19,8 @@ typedef struct block {
 typedef struct planner {
     const run_graph *graph;
     const run_backward *backward;
-    int64_t batch;
+    const run_plan_options *options;
+    run_plan *plan;
     run_plan_node *nodes;
     block *blocks;
     int block_count;
@@ -30,7 +35,7 @@ static size_t round_up(size_t n, size_t to)
 
 static void add_block(planner *self, size_t *offset, size_t element_bytes, const run_node *node, int born, int dies)
 {
-    size_t nbytes = (size_t)(self->batch * base_shape_count(node->shape)) * element_bytes;
+    size_t nbytes = (size_t)(self->options->batch * base_shape_count(node->shape)) * element_bytes;
     self->blocks[self->block_count++] = (block){.offset = offset,
                                                 .nbytes = round_up(nbytes ? nbytes : 1, TENSOR_ALIGNMENT),
                                                 .born = born,
@@ -66,8 +71,6 @@ static void find_lifetimes(planner *self)
             extend(&self->last_read[graph->nodes[node->inputs[i]].tensor], n);
     }
     extend(&self->last_read[graph->nodes[graph->output].tensor], loss);
-    if (!self->backward)
-        return;
 
     self->gradient_born[graph->nodes[graph->output].tensor] = loss;
     for (int b = 0; b < self->backward->count; b++) {
@@ -89,23 +92,21 @@ static void find_lifetimes(planner *self)
 static void add_blocks(planner *self)
 {
     const run_graph *graph = self->graph;
-    int training = self->backward != NULL;
     for (int n = 0; n < graph->node_count; n++) {
         const run_node *node = &graph->nodes[n];
         run_plan_node *plan = &self->nodes[n];
-        *plan = (run_plan_node){RUN_NO_OFFSET, RUN_NO_OFFSET, RUN_NO_OFFSET, RUN_NO_OFFSET};
         int backward_time = 2 * graph->node_count - n;
-        int keeps = training && node->needs_gradient;
+        int keeps = node->needs_gradient;
         if (node->kind == RUN_NODE_INPUT || node->kind == RUN_NODE_ALIAS)
             continue;
-        if (!node->in_place)
+        if (!node->in_place && plan->joint_value == RUN_NO_OFFSET)
             add_block(self, &plan->value, sizeof(float), node, n, self->last_read[n]);
-        if (keeps && !node->in_place)
+        if (keeps && !node->in_place && plan->joint_gradient == RUN_NO_OFFSET)
             add_block(self, &plan->gradient, sizeof(float), node, self->gradient_born[n], backward_time);
         /* The standalone activation reads its input tensor instead of a copy. */
         if (ops_activation_keeps_input(node->activation) && node->kind != RUN_NODE_ACTIVATION)
             add_block(self, &plan->z, sizeof(float), node, n, keeps ? backward_time : n);
-        if (training && (node->kind == RUN_NODE_DROPOUT || node->kind == RUN_NODE_MAX_POOL))
+        if (node->kind == RUN_NODE_DROPOUT || node->kind == RUN_NODE_MAX_POOL)
             add_block(self, &plan->bytes, 1, node, n, keeps ? backward_time : n);
     }
 }
@@ -150,63 +151,124 @@ static void place_blocks(planner *self, run_plan *plan)
 
 /* ---- parameters and buckets ---- */
 
-static base_status place_params(const run_graph *graph, const run_backward *backward, base_arena *arena, run_plan *plan)
+/* Elements of all dense layers to gather, against elements to reduce and gather. */
+static int joint_pays(const planner *self)
 {
+    int64_t operands = 0, gradients = 0;
+    int layers = 0;
+    for (int n = 0; n < self->graph->node_count; n++) {
+        const run_node *node = &self->graph->nodes[n];
+        if (node->kind != RUN_NODE_DENSE)
+            continue;
+        layers++;
+        operands += self->options->global_batch * (node->dense.k + node->dense.n);
+        gradients += 2 * node->dense.k * node->dense.n;
+    }
+    return layers <= JOINT_LAYERS_MAX && (!self->options->operands_travel || operands <= gradients);
+}
+
+static run_bucket_form form_of(const run_node *node, int joint)
+{
+    if (node->kind != RUN_NODE_DENSE)
+        return RUN_BUCKET_WIDE;
+    return joint ? RUN_BUCKET_JOINT : RUN_BUCKET_PLAIN;
+}
+
+static void place_operand(planner *self, size_t *offset, int node)
+{
+    if (*offset != RUN_NO_OFFSET)
+        return;
+    *offset = self->plan->operand_elements;
+    size_t elements = (size_t)(self->options->global_batch * base_shape_count(self->graph->nodes[node].shape));
+    self->plan->operand_elements += round_up(elements, PARAM_ALIGNMENT);
+}
+
+static size_t params_of(planner *self, const run_node *node, size_t *offset, int *bucket)
+{
+    size_t count = 0;
+    for (int p = node->first_param; p < node->first_param + node->param_count; p++) {
+        offset[p] = self->plan->param_elements + count;
+        bucket[p] = self->plan->bucket_count;
+        count += round_up((size_t)self->graph->params[p].count, PARAM_ALIGNMENT);
+    }
+    self->plan->param_elements += count;
+    return count;
+}
+
+/* Joint nodes are buckets of their own; runs of other nodes of one form share buckets. */
+static base_status cut_buckets(planner *self, base_arena *arena)
+{
+    const run_graph *graph = self->graph;
+    run_plan *plan = self->plan;
+    run_bucket *buckets = BASE_NEW_ARRAY(arena, run_bucket, self->backward->count + 1);
     size_t *offset = BASE_NEW_ARRAY(arena, size_t, graph->param_count + 1);
-    if (!offset)
+    int *bucket_of = BASE_NEW_ARRAY(arena, int, graph->param_count + 1);
+    if (!buckets || !offset || !bucket_of)
         return BASE_ERROR;
-    for (int b = 0; b < backward->count; b++) {
-        const run_node *node = &graph->nodes[backward->nodes[b].node];
-        for (int p = node->first_param; p < node->first_param + node->param_count; p++) {
-            offset[p] = plan->param_elements;
-            plan->param_elements += round_up((size_t)graph->params[p].count, PARAM_ALIGNMENT);
+    plan->buckets = buckets;
+    plan->param_offset = offset;
+    plan->param_bucket = bucket_of;
+
+    run_bucket *open = NULL;
+    int joint_dense = joint_pays(self);
+    for (int b = 0; b < self->backward->count; b++) {
+        const run_node *node = &graph->nodes[self->backward->nodes[b].node];
+        if (node->param_count == 0)
+            continue;
+        run_bucket_form form = form_of(node, joint_dense);
+        int joint = form == RUN_BUCKET_JOINT;
+        if (open && (joint || open->form != form)) {
+            plan->bucket_count++;
+            open = NULL;
+        }
+        if (!open) {
+            open = &buckets[plan->bucket_count];
+            *open = (run_bucket){.form = form, .begin = plan->param_elements, .wide = plan->wide_elements, .node = -1};
+        }
+        size_t count = params_of(self, node, offset, bucket_of);
+        open->count += count;
+        open->ready = b;
+        if (form == RUN_BUCKET_WIDE)
+            plan->wide_elements += count;
+        if (joint) {
+            int input = graph->nodes[node->inputs[0]].tensor;
+            open->node = node->number;
+            place_operand(self, &self->nodes[input].joint_value, input);
+            place_operand(self, &self->nodes[node->tensor].joint_gradient, node->tensor);
+        }
+        if (joint || open->count * sizeof(float) >= self->options->bucket_bytes) {
+            plan->bucket_count++;
+            open = NULL;
         }
     }
-    plan->param_offset = offset;
+    if (open)
+        plan->bucket_count++;
     return BASE_OK;
 }
 
-static base_status cut_buckets(const run_graph *graph, const run_backward *backward, size_t bucket_bytes, base_arena *arena,
-                               run_plan *plan)
-{
-    run_bucket *buckets = BASE_NEW_ARRAY(arena, run_bucket, backward->count);
-    if (!buckets)
-        return BASE_ERROR;
-    size_t begin = 0, end = 0;
-    for (int b = 0; b < backward->count; b++) {
-        const run_node *node = &graph->nodes[backward->nodes[b].node];
-        for (int p = node->first_param; p < node->first_param + node->param_count; p++)
-            end += round_up((size_t)graph->params[p].count, PARAM_ALIGNMENT);
-        int last = end == plan->param_elements;
-        if (end == begin || (!last && (end - begin) * sizeof(float) < bucket_bytes))
-            continue;
-        buckets[plan->bucket_count++] = (run_bucket){.begin = begin, .count = end - begin, .ready = b};
-        begin = end;
-    }
-    plan->buckets = buckets;
-    return BASE_OK;
-}
-
-base_status run_plan_build(const run_graph *graph, const run_backward *backward, int64_t batch, int training,
-                           size_t bucket_bytes, base_arena *arena, const run_plan **out)
+base_status run_plan_build(const run_graph *graph, const run_backward *backward, const run_plan_options *options,
+                           base_arena *arena, const run_plan **out)
 {
     int count = graph->node_count;
     run_plan *plan = BASE_NEW(arena, run_plan);
-    planner self = {.graph = graph, .backward = training ? backward : NULL, .batch = batch};
+    planner self = {.graph = graph, .backward = backward, .options = options, .plan = plan};
     self.nodes = BASE_NEW_ARRAY(arena, run_plan_node, count);
     self.blocks = BASE_NEW_ARRAY(arena, block, 4 * count);
     self.last_read = BASE_NEW_ARRAY(arena, int, count);
     self.gradient_born = BASE_NEW_ARRAY(arena, int, count);
     if (!plan || !self.nodes || !self.blocks || !self.last_read || !self.gradient_born)
         return BASE_ERROR;
+    for (int n = 0; n < count; n++)
+        self.nodes[n] = (run_plan_node){RUN_NO_OFFSET, RUN_NO_OFFSET, RUN_NO_OFFSET,
+                                        RUN_NO_OFFSET, RUN_NO_OFFSET, RUN_NO_OFFSET};
 
-    plan->batch = batch;
+    plan->batch = options->batch;
+    plan->global_batch = options->global_batch;
     plan->nodes = self.nodes;
+    BASE_TRY(cut_buckets(&self, arena));
     find_lifetimes(&self);
     add_blocks(&self);
     place_blocks(&self, plan);
-    BASE_TRY(place_params(graph, backward, arena, plan));
-    BASE_TRY(cut_buckets(graph, backward, bucket_bytes, arena, plan));
     *out = plan;
     return BASE_OK;
 }

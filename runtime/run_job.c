@@ -1,0 +1,294 @@
+#include "run_job.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- threads ---- */
+
+typedef struct affinity {
+    char host[64];
+    cpu_set_t mask;
+} affinity;
+
+static void own_affinity(comm_world *world, affinity *mine)
+{
+    memset(mine, 0, sizeof *mine);
+    snprintf(mine->host, sizeof mine->host, "%.*s", (int)sizeof mine->host - 1, comm_world_get_info(world)->host);
+    if (sched_getaffinity(0, sizeof mine->mask, &mine->mask) != 0)
+        CPU_SET(0, &mine->mask);
+}
+
+static int shares_core(const affinity *a, const affinity *b)
+{
+    cpu_set_t both;
+    CPU_AND(&both, &a->mask, &b->mask);
+    return strcmp(a->host, b->host) == 0 && CPU_COUNT(&both) > 0;
+}
+
+/* Cores of rank `r` that no earlier rank of its host has. */
+static int new_cores(const affinity *all, int r)
+{
+    cpu_set_t fresh = all[r].mask;
+    for (int i = 0; i < r; i++) {
+        cpu_set_t both;
+        if (strcmp(all[i].host, all[r].host) != 0)
+            continue;
+        CPU_AND(&both, &fresh, &all[i].mask);
+        CPU_XOR(&fresh, &fresh, &both);
+    }
+    return CPU_COUNT(&fresh);
+}
+
+base_status run_job_threads(comm_world *world, int *threads, int *cores)
+{
+    const comm_world_info *info = comm_world_get_info(world);
+    base_arena *arena;
+    BASE_TRY(base_arena_create(&arena, "affinity"));
+    affinity *all = BASE_NEW_ARRAY(arena, affinity, info->size);
+    affinity *mine = BASE_NEW(arena, affinity);
+    base_status status = all && mine ? BASE_OK : BASE_ERROR;
+    if (status == BASE_OK) {
+        own_affinity(world, mine);
+        status = comm_world_all_gather(world, mine, sizeof *mine, all);
+    }
+    if (status == BASE_OK) {
+        int sharing = 0;
+        *cores = 0;
+        for (int r = 0; r < info->size; r++) {
+            sharing += shares_core(&all[r], mine);
+            *cores += new_cores(all, r);
+        }
+        *threads = CPU_COUNT(&mine->mask) / (sharing > 0 ? sharing : 1);
+        if (*threads < 1)
+            *threads = 1;
+    }
+    base_arena_destroy(&arena);
+    return status;
+}
+
+/* ---- parts ---- */
+
+static base_status check_availability(const run_config *config)
+{
+    const run_config_train *train = &config->train;
+    if (train->device == RUN_DEVICE_GPU)
+        return BASE_FAIL(BASE_DEVICE, "train.device = \"gpu\": this build of ddpt has no GPU back end; use \"cpu\" or \"auto\"");
+    if (train->precision != RUN_PRECISION_FP32)
+        return BASE_FAIL(BASE_DEVICE, "train.precision = \"%s\": the cpu computes in \"fp32\" only",
+                         run_precision_name(train->precision));
+    if (train->comm == RUN_COMM_NCCL || train->comm == RUN_COMM_STAGED)
+        return BASE_FAIL(BASE_DEVICE, "train.comm = \"%s\" needs a GPU back end, which this build of ddpt does not have; "
+                         "use \"auto\", \"shm\" or \"mpi\"",
+                         run_comm_name(train->comm));
+    return BASE_OK;
+}
+
+static base_status check_batch(const run_job *self)
+{
+    const run_config *config = self->config;
+    int64_t samples = run_data_get_info(self->train_data)->samples;
+    if (config->train.batch < self->info.size)
+        return BASE_FAIL(BASE_USAGE, "%s: train.batch = %" PRId64 " is the global batch: it must be at least the number of "
+                         "ranks, %d",
+                         config->path, config->train.batch, self->info.size);
+    if (config->train.batch > samples)
+        return BASE_FAIL(BASE_USAGE, "%s: train.batch = %" PRId64 " is more than the %" PRId64 " training samples",
+                         config->path, config->train.batch, samples);
+    return BASE_OK;
+}
+
+static base_status open_data(run_job *self)
+{
+    BASE_TRY(run_data_open(self->world, self->config, RUN_DATA_TRAIN, &self->train_data));
+    BASE_TRY(run_data_open(self->world, self->config, RUN_DATA_TEST, &self->test_data));
+    BASE_TRY(check_batch(self));
+    const run_config_train *train = &self->config->train;
+    run_sampler sampler = {.samples = run_data_get_info(self->train_data)->samples,
+                           .batch = train->batch,
+                           .seed = train->seed,
+                           .shuffle = train->shuffle,
+                           .rank = self->info.rank,
+                           .size = self->info.size};
+    self->train_sampler = sampler;
+    sampler.samples = run_data_get_info(self->test_data)->samples;
+    sampler.shuffle = 0;
+    self->test_sampler = sampler;
+    self->steps_per_epoch = run_sampler_steps(&self->train_sampler);
+    self->total_steps = self->steps_per_epoch * train->epochs;
+    if (train->max_steps > 0 && train->max_steps < self->total_steps)
+        self->total_steps = train->max_steps;
+    return BASE_OK;
+}
+
+/* A bucket is closed at bucket_bytes, but a model of very many layers must not start more reduces than a group can hold. */
+size_t run_job_bucket_bytes(const run_config *config, const run_graph *graph)
+{
+    enum { BUCKETS_MAX = 64, DEFAULT_BYTES = 1024 * 1024 };
+    double wanted = config->train.bucket_mb > 0.0 ? config->train.bucket_mb * 1024.0 * 1024.0 : DEFAULT_BYTES;
+    double least = (double)graph->parameters * sizeof(float) / BUCKETS_MAX;
+    return (size_t)(wanted > least ? wanted : least);
+}
+
+static base_status build_model(run_job *self)
+{
+    int64_t share = run_sampler_share_max(&self->train_sampler);
+    int64_t test_share = run_sampler_share_max(&self->test_sampler);
+    BASE_TRY(run_graph_build(self->config, run_data_get_info(self->train_data)->classes, self->arena, &self->graph));
+    BASE_TRY(run_backward_build(self->graph, self->arena, &self->backward));
+    run_plan_options plan = {.batch = share > test_share ? share : test_share,
+                             .global_batch = self->config->train.batch,
+                             .bucket_bytes = run_job_bucket_bytes(self->config, self->graph),
+                             .operands_travel = comm_group_kind(self->group) == COMM_MPI};
+    return run_plan_build(self->graph, self->backward, &plan, self->arena, &self->plan);
+}
+
+static base_status open_device(run_job *self)
+{
+    BASE_TRY(run_job_threads(self->world, &self->threads, &self->cores));
+    if (self->config->train.threads > 0)
+        self->threads = (int)self->config->train.threads;
+    BASE_TRY(base_pool_create(&self->pool, self->threads));
+    self->device_table = &base_device_host;
+    BASE_TRY(self->device_table->open(&self->device, 0));
+    BASE_TRY(self->device_table->stream_create(self->device, &self->stream));
+    self->ops = ops_host();
+    ops_options options = {
+        .pool = self->pool, .device = self->device, .stream = self->stream, .gemm = self->config->train.gemm};
+    return self->ops->open(&options, &self->context);
+}
+
+static comm_kind group_kind(const run_config *config)
+{
+    switch (config->train.comm) {
+    case RUN_COMM_LOCAL: return COMM_LOCAL;
+    case RUN_COMM_SHM: return COMM_SHM;
+    case RUN_COMM_MPI: return COMM_MPI;
+    default: return COMM_AUTO;
+    }
+}
+
+static base_status join_group(run_job *self)
+{
+    comm_group_options options = {.kind = group_kind(self->config),
+                                  .timeout_ms = (int)(self->config->train.stall_timeout * 1000.0)};
+    BASE_TRY(comm_group_create(self->world, &options, &self->group));
+    self->sharded = self->config->train.sync == RUN_SYNC_SHARDED ||
+                    (self->config->train.sync == RUN_SYNC_AUTO && comm_group_kind(self->group) == COMM_SHM);
+    return BASE_OK;
+}
+
+static base_status create_net(run_job *self)
+{
+    run_net_options net = {.graph = self->graph,
+                           .backward = self->backward,
+                           .plan = self->plan,
+                           .device_table = self->device_table,
+                           .device = self->device,
+                           .ops = self->ops,
+                           .context = self->context,
+                           .group = self->group,
+                           .loss = self->config->model.loss,
+                           .seed = self->config->train.seed,
+                           .one_copy = self->sharded};
+    BASE_TRY(run_net_create(&net, &self->net));
+    run_reduce_options reduce = {.graph = self->graph,
+                                 .plan = self->plan,
+                                 .group = self->group,
+                                 .net = self->net,
+                                 .optimizer = &self->config->train.optimizer,
+                                 .device_table = self->device_table,
+                                 .device = self->device,
+                                 .ops = self->ops,
+                                 .context = self->context,
+                                 .sharded = self->sharded};
+    return run_reduce_create(&reduce, &self->reduce);
+}
+
+static base_status create_loaders(run_job *self)
+{
+    BASE_TRY(run_loader_create(self->train_data, self->ops, &self->train_sampler, 0, 0, 1, &self->train_loader));
+    return run_loader_create(self->test_data, self->ops, &self->test_sampler, 0, 0, 0, &self->test_loader);
+}
+
+base_status run_job_create(comm_world *world, const run_config *config, run_job *self)
+{
+    *self = (run_job){.world = world, .config = config, .info = *comm_world_get_info(world)};
+    BASE_TRY(comm_world_agree(world, base_arena_create(&self->arena, "model")));
+    BASE_TRY(comm_world_agree(world, check_availability(config)));
+    BASE_TRY(comm_world_agree(world, open_data(self)));
+    BASE_TRY(comm_world_agree(world, join_group(self)));
+    BASE_TRY(comm_world_agree(world, build_model(self)));
+    BASE_TRY(comm_world_agree(world, open_device(self)));
+    BASE_TRY(comm_world_agree(world, create_net(self)));
+    return comm_world_agree(world, create_loaders(self));
+}
+
+void run_job_destroy(run_job *self)
+{
+    run_loader_destroy(&self->test_loader);
+    run_loader_destroy(&self->train_loader);
+    run_reduce_destroy(&self->reduce);
+    run_net_destroy(&self->net);
+    comm_group_destroy(&self->group);
+    if (self->context)
+        self->ops->close(&self->context);
+    if (self->device) {
+        self->device_table->stream_destroy(self->device, &self->stream);
+        self->device_table->close(&self->device);
+    }
+    base_pool_destroy(&self->pool);
+    run_data_close(&self->test_data);
+    run_data_close(&self->train_data);
+    base_arena_destroy(&self->arena);
+}
+
+/* ---- configuration ---- */
+
+static base_status read_file(const char *path, char **text, int64_t *length)
+{
+    enum { CONFIG_BYTES_MAX = 4 * 1024 * 1024 };
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return BASE_FAIL_ERRNO(BASE_USAGE, errno, "cannot read the config %s", path);
+    *text = malloc(CONFIG_BYTES_MAX + 1);
+    size_t n = *text ? fread(*text, 1, CONFIG_BYTES_MAX + 1, f) : 0;
+    int failed = ferror(f) ? errno : 0;
+    fclose(f);
+    if (!*text)
+        return BASE_FAIL(BASE_ERROR, "out of memory for the config %s", path);
+    if (failed)
+        return BASE_FAIL_ERRNO(BASE_USAGE, failed, "cannot read the config %s", path);
+    if (n > CONFIG_BYTES_MAX || memchr(*text, '\0', n))
+        return BASE_FAIL(BASE_USAGE, "%s is not a config: it is %s", path,
+                         n > CONFIG_BYTES_MAX ? "larger than 4 MiB" : "not text");
+    (*text)[n] = '\0';
+    *length = (int64_t)n;
+    return BASE_OK;
+}
+
+static base_status share_text(comm_world *world, const char *path, char **text)
+{
+    int rank = comm_world_get_info(world)->rank;
+    int64_t length = 0;
+    BASE_TRY(comm_world_agree(world, rank == 0 ? read_file(path, text, &length) : BASE_OK));
+    BASE_TRY(comm_world_bcast(world, &length, sizeof length, 0));
+    if (rank != 0)
+        *text = calloc((size_t)length + 1, 1);
+    BASE_TRY(comm_world_agree(world, *text ? BASE_OK : BASE_FAIL(BASE_ERROR, "out of memory for the config %s", path)));
+    return comm_world_bcast(world, *text, (size_t)length, 0);
+}
+
+base_status run_job_read_config(comm_world *world, const char *path, int set_count, const char *const *sets,
+                                run_config **config)
+{
+    char *text = NULL;
+    base_status status = share_text(world, path, &text);
+    if (status == BASE_OK)
+        status = comm_world_agree(world, run_config_parse(path, text, set_count, sets, config));
+    free(text);
+    return status;
+}

@@ -1,0 +1,61 @@
+/* run_job.h: everything that a training run consists of, built from a configuration in the order of the data flow:
+ * data, graph, reverse graph, plan, group, network, synchronisation, loader. The step loop (run_step.h) works on it.
+ */
+#ifndef RUN_JOB_H
+#define RUN_JOB_H
+
+#include "base_arena.h"
+#include "base_device.h"
+#include "base_pool.h"
+#include "comm.h"
+#include "ops.h"
+#include "run_config.h"
+#include "run_data.h"
+#include "run_loader.h"
+#include "run_net.h"
+#include "run_plan.h"
+#include "run_reduce.h"
+#include "run_sampler.h"
+
+typedef struct run_job {
+    comm_world *world;        /* borrowed */
+    const run_config *config; /* borrowed */
+    comm_world_info info;
+    base_arena *arena;
+    run_data *train_data, *test_data;
+    const run_graph *graph;
+    const run_backward *backward;
+    const run_plan *plan;
+    int threads;              /* of this rank */
+    int cores;                /* distinct cores that the ranks of all nodes may run on */
+    base_pool *pool;
+    const base_device_table *device_table;
+    base_device *device;
+    base_stream *stream;
+    const ops_table *ops;
+    ops_context *context;
+    comm_group *group;
+    int sharded;
+    run_net *net;
+    run_reduce *reduce;
+    run_sampler train_sampler, test_sampler;
+    run_loader *train_loader, *test_loader;
+    int64_t steps_per_epoch, total_steps; /* total_steps: epochs and max_steps applied */
+} run_job;
+
+/* Collective. On failure all ranks return the same status with the first failing rank's message, and `self` may be destroyed. */
+base_status run_job_create(comm_world *world, const run_config *config, run_job *self);
+void run_job_destroy(run_job *self); /* Collective */
+
+/* Collective. Threads for this rank: cores in its affinity mask over the ranks of its node whose masks share a core with it,
+ * at least 1; `cores` as in run_job. */
+base_status run_job_threads(comm_world *world, int *threads, int *cores);
+
+/* Gradients that a bucket holds at least, in bytes (run_plan_build): train.bucket_mb, or what suits the model. */
+size_t run_job_bucket_bytes(const run_config *config, const run_graph *graph);
+
+/* Collective. Rank 0 reads the file, all ranks parse its text (run_config_parse) and agree on the outcome. */
+base_status run_job_read_config(comm_world *world, const char *path, int set_count, const char *const *sets,
+                                run_config **config);
+
+#endif

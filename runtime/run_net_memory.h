@@ -1,0 +1,37 @@
+/* run_net_memory.h: the inside of a run_net, shared by its memory (run_net.c) and its execution (run_net_exec.c). */
+#ifndef RUN_NET_MEMORY_H
+#define RUN_NET_MEMORY_H
+
+#include "base_arena.h"
+#include "run_net.h"
+
+/* Batch normalisation's own memory: C channels. */
+typedef struct run_norm {
+    float *mean, *invstd;              /* (C) in force */
+    float *running_mean, *running_var; /* (C) */
+    double *sums;                      /* (2 C), added up over the group */
+} run_norm;
+
+struct run_net {
+    run_net_options o;
+    base_arena *arena;
+    comm_slab *params, *gradients, *wide, *operands;
+    int64_t first_sample; /* of the batch at work: its row in the operand slab */
+    void *activations;
+    run_norm *norms;   /* a node; empty for other kinds */
+    ops_conv **convs;  /* a node; NULL for other kinds */
+    const float **join; /* inputs of the add or concat at work */
+    int64_t *join_channels;
+};
+
+/* Addresses in the slabs; NULL where a node has no such tensor. `batch` gives the model's input. */
+float *run_net_param(run_net *self, int param);
+float *run_net_param_gradient(run_net *self, int param); /* in the gradient slab */
+double *run_net_param_wide(run_net *self, int param);    /* in the wide slab */
+const float *run_net_value(run_net *self, const run_net_batch *batch, int node);
+float *run_net_value_out(run_net *self, int node);
+float *run_net_gradient(run_net *self, int node);
+float *run_net_z(run_net *self, int node);
+uint8_t *run_net_bytes_of(run_net *self, int node);
+
+#endif

@@ -1,0 +1,58 @@
+#include "run_performance.h"
+
+#include "run_measure.h"
+
+#include <math.h>
+
+static int least(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+/* Threads beyond the cores add nothing, neither to what one rank measures nor to what all ranks can do. */
+static base_status measure_peak(const run_job *job, double *peak)
+{
+    double rate;
+    BASE_TRY(run_measure_peak(job->ops, job->context, &rate));
+    *peak = rate / least(job->threads, job->cores) * least(job->threads * job->info.size, job->cores);
+    return BASE_OK;
+}
+
+run_efficiency run_performance_efficiency(const run_job *job, const run_performance *performance)
+{
+    run_efficiency e = {.gflops = performance->samples_per_second * (double)job->graph->flops_train * 1e-9,
+                        .peak_gflops = NAN};
+    if (measure_peak(job, &e.peak_gflops) != BASE_OK)
+        base_status_clear();
+    e.mfu = e.gflops / e.peak_gflops;
+    return e;
+}
+
+/* JSON has no word for a number that is not one. */
+static json_t *number(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+json_t *run_performance_json(const run_performance *p, const run_efficiency *e)
+{
+    json_t *step = json_object(), *phases = json_object(), *json = json_object();
+    json_object_set_new(step, "min", number(p->step_ms_min));
+    json_object_set_new(step, "p50", number(p->step_ms_p50));
+    json_object_set_new(step, "p90", number(p->step_ms_p90));
+    json_object_set_new(step, "mean", number(p->step_ms_mean));
+    for (int i = 0; i < BASE_PHASE_COUNT; i++)
+        json_object_set_new(phases, base_phase_name((base_phase)i), number(p->phases_ms[i]));
+    json_object_set_new(json, "steps_counted", json_integer(p->steps));
+    json_object_set_new(json, "samples_per_second", number(p->samples_per_second));
+    json_object_set_new(json, "step_ms", step);
+    json_object_set_new(json, "phases_ms", phases);
+    json_object_set_new(json, "gflops", number(e->gflops));
+    json_object_set_new(json, "mfu", number(e->mfu));
+    json_object_set_new(json, "peak_gflops", number(e->peak_gflops));
+    json_object_set_new(
+        json, "peak_how",
+        json_string("measured after the run: fp32 GEMM of 1024x1024x1024 on rank 0, per core, times the "
+                    "cores at work"));
+    return json;
+}

@@ -1,0 +1,99 @@
+#include "run_progress.h"
+
+#include "base_log.h"
+#include "base_time.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define REFRESH_S 0.2
+
+void run_progress_start(run_progress *self, const run_job *job, int64_t first_step)
+{
+    double now = base_time_now();
+    *self = (run_progress){.active = job->info.rank == 0,
+                           .terminal = isatty(STDERR_FILENO),
+                           .epochs = job->config->train.epochs,
+                           .total_steps = job->total_steps,
+                           .began = now,
+                           .shown = now,
+                           .first_step = first_step,
+                           .epoch_began = now};
+}
+
+static const char *time_text(double seconds, char text[32])
+{
+    int64_t s = seconds > 0.0 ? (int64_t)(seconds + 0.5) : 0;
+    if (s < 60)
+        snprintf(text, 32, "%" PRId64 " s", s);
+    else if (s < 3600)
+        snprintf(text, 32, "%" PRId64 ":%02d min", s / 60, (int)(s % 60));
+    else
+        snprintf(text, 32, "%" PRId64 ":%02d h", s / 3600, (int)(s % 3600 / 60));
+    return text;
+}
+
+static const char *rate_text(double rate, char text[32])
+{
+    if (rate >= 1e6)
+        snprintf(text, 32, "%.2f M samples/s", rate * 1e-6);
+    else if (rate >= 1e4)
+        snprintf(text, 32, "%.1f k samples/s", rate * 1e-3);
+    else
+        snprintf(text, 32, "%.0f samples/s", rate);
+    return text;
+}
+
+/* From the mean pace so far, evaluations included. */
+static double seconds_left(const run_progress *self, int64_t step, double now)
+{
+    int64_t done = step - self->first_step;
+    return done > 0 ? (now - self->began) / (double)done * (double)(self->total_steps - step) : 0.0;
+}
+
+void run_progress_step(run_progress *self, int64_t step, int64_t epoch, int64_t samples, double loss, double accuracy)
+{
+    self->epoch_samples += samples;
+    if (!self->active || !self->terminal)
+        return;
+    double now = base_time_now();
+    if (now - self->shown < REFRESH_S)
+        return;
+    char rate[32], left[32];
+    fprintf(stderr, "\r\033[Kepoch %" PRId64 "/%" PRId64 "  step %" PRId64 "/%" PRId64 "  loss %.4f  accuracy %.2f %%  %s  %s left",
+            epoch, self->epochs, step, self->total_steps, loss, 100.0 * accuracy,
+            rate_text((double)self->epoch_samples / (now - self->epoch_began), rate),
+            time_text(seconds_left(self, step, now), left));
+    fflush(stderr);
+    self->line_open = 1;
+    self->shown = now;
+}
+
+void run_progress_end(run_progress *self)
+{
+    if (self->line_open)
+        fputs("\r\033[K", stderr);
+    self->line_open = 0;
+}
+
+void run_progress_epoch(run_progress *self, int64_t step, int64_t epoch, double loss, double accuracy, double test_loss,
+                        double test_accuracy, double eval_seconds)
+{
+    double now = base_time_now();
+    double seconds = now - self->epoch_began - eval_seconds;
+    char rate[32], left[32], test[96] = "";
+    if (self->active) {
+        run_progress_end(self);
+        if (isfinite(test_loss))
+            snprintf(test, sizeof test, "  test loss %.4f accuracy %.2f %%", test_loss, 100.0 * test_accuracy);
+        int width = snprintf(NULL, 0, "%" PRId64, self->epochs);
+        BASE_INFO("epoch %*" PRId64 "/%" PRId64 "  loss %.4f accuracy %.2f %%%s  %s  %.1f s  %s left", width, epoch,
+                  self->epochs, loss, 100.0 * accuracy, test, rate_text((double)self->epoch_samples / seconds, rate),
+                  seconds, time_text(seconds_left(self, step, now), left));
+    }
+    self->epoch_began = now;
+    self->epoch_samples = 0;
+}

@@ -1,0 +1,316 @@
+#include "run_report.h"
+
+#include "base_file.h"
+#include "run_performance.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+struct run_report {
+    run_job *job;
+    base_arena *arena;
+    char folder[PATH_MAX - 32];
+    const char *command;
+    char date[32];
+    double startup_s;
+    run_stats *stats;
+    json_t *hosts;
+    FILE *csv;
+    int csv_errno;           /* the first failure of a write */
+    int64_t csv_steps;       /* since the line before */
+    int64_t csv_samples;
+    double csv_phases[BASE_PHASE_COUNT];
+};
+
+/* ---- creation ---- */
+
+static base_status gather_hosts(run_report *self)
+{
+    const comm_world_info *info = &self->job->info;
+    char *all = BASE_NEW_ARRAY(self->arena, char, (size_t)info->size * sizeof info->host);
+    if (!all)
+        return BASE_ERROR;
+    BASE_TRY(comm_world_all_gather(self->job->world, info->host, sizeof info->host, all));
+    self->hosts = json_array();
+    for (int r = 0; r < info->size; r++) {
+        const char *host = all + (size_t)r * sizeof info->host;
+        int known = 0;
+        for (int i = 0; i < r && !known; i++)
+            known = strcmp(all + (size_t)i * sizeof info->host, host) == 0;
+        if (!known)
+            json_array_append_new(self->hosts, json_string(host));
+    }
+    return BASE_OK;
+}
+
+static base_status choose_folder(run_report *self, const char *out)
+{
+    const run_config *config = self->job->config;
+    const char *given = out ? out : config->out;
+    size_t size = sizeof self->folder;
+    int n;
+    if (given) {
+        n = snprintf(self->folder, size, "%s", given);
+        if (n < 0 || (size_t)n >= size)
+            return BASE_FAIL(BASE_ERROR, "the folder name given for the run is too long (%zu characters)", strlen(given));
+        return base_file_make_folder(self->folder);
+    }
+    time_t now = time(NULL);
+    struct tm local;
+    char stamp[32];
+    localtime_r(&now, &local);
+    strftime(stamp, sizeof stamp, "%Y%m%d-%H%M%S", &local);
+    /* Two runs may start in the same second. */
+    for (int i = 1; i < 1000; i++) {
+        n = snprintf(self->folder, size, i == 1 ? "runs/%s-%s" : "runs/%s-%s-%d", config->name, stamp, i);
+        if (n < 0 || (size_t)n >= size)
+            return BASE_FAIL(BASE_ERROR, "the name of the config is too long for a folder: %s", config->name);
+        if (access(self->folder, F_OK) != 0)
+            break;
+    }
+    return base_file_make_folder(self->folder);
+}
+
+static void file_name(const run_report *self, const char *name, char path[PATH_MAX])
+{
+    snprintf(path, PATH_MAX, "%s/%s", self->folder, name);
+}
+
+static base_status open_csv(run_report *self)
+{
+    char path[PATH_MAX];
+    file_name(self, "steps.csv.partial", path);
+    self->csv = fopen(path, "we");
+    if (!self->csv)
+        return BASE_FAIL_ERRNO(BASE_ERROR, errno, "cannot write %s/steps.csv", self->folder);
+    fputs("step,epoch,loss,lr,samples_per_second", self->csv);
+    for (int i = 0; i < BASE_PHASE_COUNT; i++)
+        fprintf(self->csv, ",%s_ms", base_phase_name((base_phase)i));
+    fputc('\n', self->csv);
+    if (fflush(self->csv) != 0) {
+        int failed = errno;
+        fclose(self->csv);
+        self->csv = NULL;
+        unlink(path);
+        return BASE_FAIL_ERRNO(BASE_ERROR, failed, "cannot write %s/steps.csv", self->folder);
+    }
+    return BASE_OK;
+}
+
+static base_status create_on_root(run_report *self, const run_report_options *options)
+{
+    if (self->job->info.rank != 0)
+        return BASE_OK;
+    time_t now = time(NULL);
+    struct tm utc;
+    gmtime_r(&now, &utc);
+    strftime(self->date, sizeof self->date, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    self->command = base_arena_string(self->arena, options->command ? options->command : "");
+    self->startup_s = options->startup_s;
+    BASE_TRY(run_stats_create(self->arena, self->job->total_steps, &self->stats));
+    BASE_TRY(choose_folder(self, options->out));
+    return open_csv(self);
+}
+
+base_status run_report_create(run_job *job, const run_report_options *options, run_report **out)
+{
+    base_arena *arena = NULL;
+    base_status status = base_arena_create(&arena, "report");
+    run_report *self = status == BASE_OK ? BASE_NEW(arena, run_report) : NULL;
+    BASE_TRY(comm_world_agree(job->world, self ? BASE_OK : BASE_ERROR));
+    self->job = job;
+    self->arena = arena;
+    *out = self;
+    BASE_TRY(comm_world_agree(job->world, gather_hosts(self)));
+    return comm_world_agree(job->world, create_on_root(self, options));
+}
+
+void run_report_destroy(run_report **out)
+{
+    run_report *self = *out;
+    if (!self)
+        return;
+    if (self->csv)
+        fclose(self->csv);
+    json_decref(self->hosts);
+    base_arena *arena = self->arena;
+    base_arena_destroy(&arena);
+    *out = NULL;
+}
+
+const char *run_report_folder(const run_report *self)
+{
+    return self->folder;
+}
+
+/* ---- steps.csv ---- */
+
+static void write_line(run_report *self, const run_report_line *line)
+{
+    double seconds = 0.0;
+    for (int i = 0; i < BASE_PHASE_COUNT; i++)
+        seconds += self->csv_phases[i];
+    double rate = seconds > 0.0 ? (double)self->csv_samples / seconds : 0.0;
+    int bad = fprintf(self->csv, "%" PRId64 ",%" PRId64 ",%.9g,%.9g,%.6g", line->step, line->epoch, line->loss, line->lr,
+                      rate) < 0;
+    for (int i = 0; i < BASE_PHASE_COUNT; i++)
+        bad |= fprintf(self->csv, ",%.6g", 1e3 * self->csv_phases[i] / (double)self->csv_steps) < 0;
+    bad |= fputc('\n', self->csv) == EOF;
+    if (bad && self->csv_errno == 0)
+        self->csv_errno = errno;
+}
+
+void run_report_step(run_report *self, const run_report_line *line)
+{
+    if (self->job->info.rank != 0)
+        return;
+    run_stats_add(self->stats, line->samples, line->phases);
+    self->csv_steps++;
+    self->csv_samples += line->samples;
+    for (int i = 0; i < BASE_PHASE_COUNT; i++)
+        self->csv_phases[i] += line->phases->seconds[i];
+    if (line->step % self->job->config->train.log_every != 0)
+        return;
+    if (self->csv && self->csv_errno == 0)
+        write_line(self, line);
+    self->csv_steps = 0;
+    self->csv_samples = 0;
+    memset(self->csv_phases, 0, sizeof self->csv_phases);
+}
+
+static base_status commit_csv(run_report *self)
+{
+    char path[PATH_MAX], partial[PATH_MAX];
+    file_name(self, "steps.csv", path);
+    file_name(self, "steps.csv.partial", partial);
+    if (!self->csv)
+        return BASE_OK;
+    if (fflush(self->csv) != 0 && self->csv_errno == 0)
+        self->csv_errno = errno;
+    int fd = self->csv_errno == 0 ? dup(fileno(self->csv)) : -1;
+    fclose(self->csv);
+    self->csv = NULL;
+    if (fd >= 0)
+        return base_file_commit(path, fd);
+    unlink(partial);
+    return BASE_FAIL_ERRNO(BASE_ERROR, self->csv_errno ? self->csv_errno : errno, "cannot write %s", path);
+}
+
+/* ---- run.json ---- */
+
+/* JSON has no word for a number that is not one. */
+static json_t *number(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+static const char *status_word(const run_report_result *result, int final)
+{
+    switch (result->status) {
+    case BASE_OK: return final ? "done" : "running";
+    case BASE_STOPPED:
+    case BASE_INTERRUPTED: return "stopped";
+    case BASE_DIVERGED: return "diverged";
+    default: return "failed";
+    }
+}
+
+static json_t *result_json(const run_report_result *result, int final)
+{
+    json_t *json = json_object();
+    json_object_set_new(json, "status", json_string(status_word(result, final)));
+    json_object_set_new(json, "epochs", json_integer(result->epochs));
+    json_object_set_new(json, "steps", json_integer(result->steps));
+    json_object_set_new(json, "train_loss", number(result->train_loss));
+    json_object_set_new(json, "test_loss", number(result->test_loss));
+    json_object_set_new(json, "test_accuracy", number(result->test_accuracy));
+    json_object_set_new(json, "param_digest", result->param_digest[0] ? json_string(result->param_digest) : json_null());
+    return json;
+}
+
+static json_t *model_json(const run_graph *graph)
+{
+    json_t *json = json_object();
+    json_object_set_new(json, "parameters", json_integer(graph->parameters));
+    json_object_set_new(json, "flops_forward_per_sample", json_integer(graph->flops_forward));
+    json_object_set_new(json, "flops_train_per_sample", json_integer(graph->flops_train));
+    return json;
+}
+
+static json_t *performance_json(run_report *self)
+{
+    run_performance performance = run_stats_performance(self->stats);
+    run_efficiency efficiency = run_performance_efficiency(self->job, &performance);
+    json_t *json = run_performance_json(&performance, &efficiency);
+    json_object_set_new(json, "startup_s", number(self->startup_s));
+    return json;
+}
+
+static json_t *environment_json(const run_report *self)
+{
+    const run_job *job = self->job;
+    base_device_info device;
+    job->device_table->info(job->device, &device);
+    json_t *json = json_object();
+    json_object_set_new(json, "ddpt", json_string(DDPT_VERSION));
+    json_object_set_new(json, "mpi", json_string(job->info.library));
+    json_object_set_new(json, "launcher", json_string(job->info.launcher));
+    json_object_set_new(json, "blas", json_string(job->ops->libraries(job->context)));
+    json_object_set_new(json, "kernels", json_string(job->ops->name));
+    json_object_set_new(json, "compiler", json_string(DDPT_COMPILER));
+    json_object_set_new(json, "cpu", json_string(device.name));
+    json_object_set_new(json, "cores", json_integer(job->cores));
+    json_object_set_new(json, "gpu", json_null());
+    json_object_set_new(json, "hosts", json_incref(self->hosts));
+    json_object_set_new(json, "command", json_string(self->command));
+    json_object_set_new(json, "date", json_string(self->date));
+    return json;
+}
+
+static json_t *record_json(run_report *self, const run_report_result *result, int final)
+{
+    const run_job *job = self->job;
+    const run_config *config = job->config;
+    json_t *json = json_object();
+    json_object_set_new(json, "schema", json_string("ddpt.run.v1"));
+    json_object_set_new(json, "config", json_incref(config->echo));
+    json_object_set_new(json, "config_digest", json_string(config->digest));
+    json_object_set_new(json, "world_size", json_integer(job->info.size));
+    json_object_set_new(json, "hosts", json_incref(self->hosts));
+    json_object_set_new(json, "device", json_string(job->device_table->name));
+    json_object_set_new(json, "threads_per_rank", json_integer(job->threads));
+    json_object_set_new(json, "precision", json_string(run_precision_name(config->train.precision)));
+    json_object_set_new(json, "comm", json_string(comm_kind_name(comm_group_kind(job->group))));
+    json_object_set_new(json, "sync", json_string(run_sync_name(job->sharded ? RUN_SYNC_SHARDED : RUN_SYNC_ALLREDUCE)));
+    json_object_set_new(json, "model", model_json(job->graph));
+    json_object_set_new(json, "result", result_json(result, final));
+    json_object_set_new(json, "performance", performance_json(self));
+    json_object_set_new(json, "environment", environment_json(self));
+    return json;
+}
+
+base_status run_report_write(run_report *self, const run_report_result *result, int final)
+{
+    if (self->job->info.rank != 0)
+        return BASE_OK;
+    char path[PATH_MAX];
+    file_name(self, "run.json", path);
+    json_t *json = record_json(self, result, final);
+    char *text = json_dumps(json, JSON_INDENT(2));
+    json_decref(json);
+    if (!text)
+        return BASE_FAIL(BASE_ERROR, "out of memory for %s", path);
+    size_t n = strlen(text);
+    text[n] = '\n'; /* in place of the terminator, which is not written */
+    base_status status = base_file_write(path, text, n + 1);
+    free(text);
+    base_status csv = final ? commit_csv(self) : BASE_OK;
+    return status != BASE_OK ? status : csv;
+}

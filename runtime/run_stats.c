@@ -1,0 +1,77 @@
+#include "run_stats.h"
+
+#include <stdlib.h>
+
+enum { TIMES_MAX = 1 << 20, WARMUP_MAX = 10 };
+
+struct run_stats {
+    int64_t warmup, seen;
+    int64_t stride;   /* every stride-th step is kept for the percentiles */
+    int64_t capacity, kept;
+    double *seconds;
+    int64_t samples;
+    double total_seconds, phases[BASE_PHASE_COUNT];
+};
+
+base_status run_stats_create(base_arena *arena, int64_t steps, run_stats **out)
+{
+    run_stats *self = BASE_NEW(arena, run_stats);
+    if (!self)
+        return BASE_ERROR;
+    self->warmup = steps / 10 < WARMUP_MAX ? steps / 10 : WARMUP_MAX;
+    if (self->warmup == 0 && steps > 1)
+        self->warmup = 1;
+    self->stride = steps / TIMES_MAX + 1;
+    self->capacity = steps / self->stride + 1;
+    self->seconds = BASE_NEW_ARRAY(arena, double, self->capacity);
+    if (!self->seconds)
+        return BASE_ERROR;
+    *out = self;
+    return BASE_OK;
+}
+
+double run_stats_step_seconds(const base_phases *phases)
+{
+    double seconds = 0.0;
+    for (int i = 0; i < BASE_PHASE_COUNT; i++)
+        seconds += phases->seconds[i];
+    return seconds;
+}
+
+void run_stats_add(run_stats *self, int64_t samples, const base_phases *phases)
+{
+    int64_t number = self->seen++ - self->warmup;
+    if (number < 0)
+        return;
+    double seconds = run_stats_step_seconds(phases);
+    self->samples += samples;
+    self->total_seconds += seconds;
+    for (int i = 0; i < BASE_PHASE_COUNT; i++)
+        self->phases[i] += phases->seconds[i];
+    if (number % self->stride == 0 && self->kept < self->capacity)
+        self->seconds[self->kept++] = seconds;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+run_performance run_stats_performance(run_stats *self)
+{
+    run_performance p = {.steps = self->seen > self->warmup ? self->seen - self->warmup : 0};
+    if (p.steps == 0 || self->total_seconds <= 0.0)
+        return p;
+    double steps = (double)p.steps;
+    p.samples_per_second = (double)self->samples / self->total_seconds;
+    p.step_ms_mean = 1e3 * self->total_seconds / steps;
+    for (int i = 0; i < BASE_PHASE_COUNT; i++)
+        p.phases_ms[i] = 1e3 * self->phases[i] / steps;
+    /* Order does not matter to later additions: each is a sample of the same steps. */
+    qsort(self->seconds, (size_t)self->kept, sizeof *self->seconds, ascending);
+    p.step_ms_min = 1e3 * self->seconds[0];
+    p.step_ms_p50 = 1e3 * self->seconds[(self->kept - 1) / 2];
+    p.step_ms_p90 = 1e3 * self->seconds[(self->kept - 1) * 9 / 10];
+    return p;
+}

@@ -1,0 +1,29 @@
+/* run_stats.h: step times and what they say: rates, percentiles, where the time goes. */
+#ifndef RUN_STATS_H
+#define RUN_STATS_H
+
+#include "base_arena.h"
+#include "base_status.h"
+#include "base_time.h"
+
+#include <stdint.h>
+
+typedef struct run_stats run_stats;
+
+typedef struct run_performance {
+    int64_t steps;             /* counted: after the warm-up */
+    double samples_per_second; /* of all ranks */
+    double step_ms_min, step_ms_p50, step_ms_p90, step_ms_mean;
+    double phases_ms[BASE_PHASE_COUNT]; /* mean a step */
+} run_performance;
+
+/* For a run of `steps` steps: the first tenth of them, at most 10, are warm-up. Memory is taken here, not in a step; beyond
+ * a million steps the percentiles are those of a systematic sample. */
+base_status run_stats_create(base_arena *arena, int64_t steps, run_stats **self);
+void run_stats_add(run_stats *self, int64_t samples, const base_phases *phases);
+run_performance run_stats_performance(run_stats *self);
+
+/* Length of a step: all its phases. */
+double run_stats_step_seconds(const base_phases *phases);
+
+#endif

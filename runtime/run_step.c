@@ -1,0 +1,97 @@
+#include "run_step.h"
+
+#include "run_optim.h"
+#include "run_signal.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <math.h>
+
+/* Sums over ranks that travel beside the gradients. */
+enum { SUM_LOSS, SUM_CORRECT, SUM_INTERRUPTED, SUM_COUNT };
+
+static run_net_batch net_batch(const run_batch *batch, int64_t step)
+{
+    return (run_net_batch){.x = batch->x,
+                           .labels = batch->labels,
+                           .count = batch->share.share_count,
+                           .first_sample = batch->share.share_begin,
+                           .global_count = batch->share.count,
+                           .step = (uint64_t)step};
+}
+
+/* Which rank it was, for the message; only once a run. */
+static base_status diverged(run_job *job, double own_loss, int64_t step)
+{
+    int64_t first = isfinite(own_loss) ? INT64_MAX : job->info.rank;
+    BASE_TRY(comm_small_all_reduce(job->group, &first, 1, COMM_I64, COMM_MIN));
+    /* Sums of finite parts can overflow too: then it is nobody's in particular. */
+    return BASE_FAIL(BASE_DIVERGED,
+                     "the loss is not finite at step %" PRId64 " (epoch %" PRId64 ") on rank %" PRId64
+                     ": lower train.optimizer.lr, or set train.optimizer.clip_norm",
+                     step + 1, step / job->steps_per_epoch + 1, first == INT64_MAX ? 0 : first);
+}
+
+base_status run_step_train(run_job *job, int64_t step, base_phases *phases, run_step_result *result)
+{
+    base_phases_start(phases, BASE_PHASE_DATA);
+    run_batch loaded;
+    BASE_TRY(run_loader_next(job->train_loader, &loaded));
+    run_net_batch batch = net_batch(&loaded, step);
+
+    base_phases_switch(phases, BASE_PHASE_FORWARD);
+    double sums[SUM_COUNT] = {0};
+    BASE_TRY(run_net_forward(job->net, &batch, 1, phases));
+    BASE_TRY(run_net_loss(job->net, &batch, 1, sums));
+    double own_loss = sums[SUM_LOSS];
+    sums[SUM_INTERRUPTED] = run_signal_interrupted();
+
+    base_phases_switch(phases, BASE_PHASE_BACKWARD);
+    comm_request *summing;
+    BASE_TRY(comm_small_all_reduce_start(job->group, sums, SUM_COUNT, COMM_F64, COMM_SUM, &summing));
+    for (int b = 0; b < job->backward->count; b++) {
+        BASE_TRY(run_net_backward(job->net, &batch, b, phases));
+        BASE_TRY(run_reduce_ready(job->reduce, b, batch.global_count));
+    }
+
+    base_phases_switch(phases, BASE_PHASE_REDUCE);
+    BASE_TRY(comm_request_wait(&summing));
+    if (!isfinite(sums[SUM_LOSS])) {
+        BASE_TRY(run_reduce_drain(job->reduce));
+        return diverged(job, own_loss, step);
+    }
+    double lr = run_optim_learning_rate(&job->config->train.optimizer, job->config->train.epochs, job->steps_per_epoch, step);
+    BASE_TRY(run_reduce_finish(job->reduce, lr, step + 1, phases));
+
+    base_phases_switch(phases, BASE_PHASE_OTHER);
+    *result = (run_step_result){.samples = batch.global_count,
+                                .loss = sums[SUM_LOSS] / (double)batch.global_count,
+                                .correct = sums[SUM_CORRECT],
+                                .interrupted = sums[SUM_INTERRUPTED] > 0.0};
+    return BASE_OK;
+}
+
+base_status run_step_evaluate(run_job *job, double *loss, double *accuracy)
+{
+    double sums[4] = {0}; /* loss, right answers, samples, ranks asked to stop */
+    int64_t steps = run_sampler_steps(&job->test_sampler);
+    BASE_TRY(run_loader_seek(job->test_loader, 0, 0));
+    for (int64_t s = 0; s < steps && !run_signal_interrupted(); s++) {
+        run_batch loaded;
+        double part[2];
+        BASE_TRY(run_loader_next(job->test_loader, &loaded));
+        run_net_batch batch = net_batch(&loaded, 0);
+        BASE_TRY(run_net_forward(job->net, &batch, 0, NULL));
+        BASE_TRY(run_net_loss(job->net, &batch, 0, part));
+        sums[0] += part[0];
+        sums[1] += part[1];
+        sums[2] += (double)batch.count;
+    }
+    sums[3] = run_signal_interrupted();
+    BASE_TRY(comm_small_all_reduce(job->group, sums, 4, COMM_F64, COMM_SUM));
+    if (sums[3] > 0.0)
+        return BASE_FAIL(BASE_INTERRUPTED, "interrupted during an evaluation");
+    *loss = sums[0] / sums[2];
+    *accuracy = sums[1] / sums[2];
+    return BASE_OK;
+}
