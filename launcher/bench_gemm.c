@@ -1,0 +1,149 @@
+#include "bench.h"
+#include "bench_host.h"
+
+#include "run_job.h"
+#include "run_measure.h"
+
+#include <getopt.h>
+#include <inttypes.h>
+#include <math.h>
+
+typedef struct gemm_options {
+    long long m, n, k, threads; /* 0: not given */
+    int json, help;
+} gemm_options;
+
+typedef struct gemm_shape {
+    int64_t m, n, k;
+} gemm_shape;
+
+/* c (M, N) = a (M, K) b (K, N). A dense layer of a small and of a large batch, a wide one, a square one, the gradient
+ * of a square one's weights, and the yardstick of MFU. */
+static const gemm_shape usual[] = {{128, 512, 784},   {64, 512, 784},    {16, 512, 784},    {128, 4096, 784},
+                                   {128, 4096, 4096}, {4096, 4096, 128}, {1024, 1024, 1024}};
+enum { USUAL_COUNT = sizeof usual / sizeof *usual, LIBRARY_COUNT = 2 };
+static const char *const libraries[LIBRARY_COUNT] = {"openblas", "onednn"};
+#define SECONDS 0.25
+
+static base_status parse(int argc, char **argv, gemm_options *options)
+{
+    static const struct option known[] = {{"m", required_argument, NULL, 'm'},
+                                          {"n", required_argument, NULL, 'n'},
+                                          {"k", required_argument, NULL, 'k'},
+                                          {"threads", required_argument, NULL, 't'},
+                                          {"json", no_argument, NULL, 'j'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {NULL, 0, NULL, 0}};
+    opterr = 0;
+    for (int c; (c = getopt_long(argc, argv, ":m:n:k:t:h", known, NULL)) != -1;) {
+        switch (c) {
+        case 'm': BASE_TRY(command_number("--m", optarg, 1, 65536, &options->m)); break;
+        case 'n': BASE_TRY(command_number("--n", optarg, 1, 65536, &options->n)); break;
+        case 'k': BASE_TRY(command_number("--k", optarg, 1, 65536, &options->k)); break;
+        case 't': BASE_TRY(command_number("--threads", optarg, 1, 4096, &options->threads)); break;
+        case 'j': options->json = 1; break;
+        case 'h': options->help = 1; return BASE_OK;
+        default: return command_bad_option("bench gemm", argv, optind);
+        }
+    }
+    if (optind < argc)
+        return BASE_FAIL(BASE_USAGE, "ddpt bench gemm takes no operand, but got '%s'; see: ddpt help bench",
+                         argv[optind]);
+    int given = (options->m > 0) + (options->n > 0) + (options->k > 0);
+    if (given != 0 && given != 3)
+        return BASE_FAIL(BASE_USAGE,
+                         "ddpt bench gemm: give all three of --m, --n and --k, or none for the usual shapes");
+    return BASE_OK;
+}
+
+/* rates[LIBRARY_COUNT] a shape; NaN for a library that is not in this build. */
+static base_status measure(int threads, const gemm_shape *shapes, int count, double *rates)
+{
+    for (int l = 0; l < LIBRARY_COUNT; l++) {
+        bench_host host;
+        base_status status = bench_host_open(&host, threads, libraries[l]);
+        int missing = status == BASE_DEVICE;
+        for (int s = 0; s < count; s++) {
+            double *rate = &rates[s * LIBRARY_COUNT + l];
+            *rate = NAN;
+            if (status == BASE_OK)
+                status = run_measure_gemm(host.ops, host.context, shapes[s].m, shapes[s].n, shapes[s].k, SECONDS, rate);
+        }
+        bench_host_close(&host);
+        if (!missing)
+            BASE_TRY(status);
+    }
+    base_status_clear();
+    return BASE_OK;
+}
+
+static void print_text(int threads, const gemm_shape *shapes, int count, const double *rates)
+{
+    printf("fp32 GEMM, %d thread%s, GFLOP/s: c (M, N) = a (M, K) b (K, N)\n\n%7s %7s %7s", threads,
+           threads == 1 ? "" : "s", "M", "N", "K");
+    for (int l = 0; l < LIBRARY_COUNT; l++)
+        printf(" %10s", libraries[l]);
+    putchar('\n');
+    for (int s = 0; s < count; s++) {
+        printf("%7" PRId64 " %7" PRId64 " %7" PRId64, shapes[s].m, shapes[s].n, shapes[s].k);
+        for (int l = 0; l < LIBRARY_COUNT; l++) {
+            double rate = rates[s * LIBRARY_COUNT + l];
+            if (isnan(rate))
+                printf(" %10s", "-");
+            else
+                printf(" %10.1f", rate);
+        }
+        putchar('\n');
+    }
+}
+
+static base_status print_json(int threads, const gemm_shape *shapes, int count, const double *rates)
+{
+    json_t *json = json_object(), *points = json_array();
+    for (int s = 0; s < count; s++) {
+        json_t *point = json_object(), *gflops = json_object();
+        for (int l = 0; l < LIBRARY_COUNT; l++) {
+            double rate = rates[s * LIBRARY_COUNT + l];
+            json_object_set_new(gflops, libraries[l], isnan(rate) ? json_null() : json_real(rate));
+        }
+        json_object_set_new(point, "m", json_integer(shapes[s].m));
+        json_object_set_new(point, "n", json_integer(shapes[s].n));
+        json_object_set_new(point, "k", json_integer(shapes[s].k));
+        json_object_set_new(point, "gflops", gflops);
+        json_array_append_new(points, point);
+    }
+    json_object_set_new(json, "schema", json_string("ddpt.bench.gemm.v1"));
+    json_object_set_new(json, "threads", json_integer(threads));
+    json_object_set_new(json, "precision", json_string("fp32"));
+    json_object_set_new(json, "points", points);
+    return command_print_json(json);
+}
+
+static base_status measure_and_print(const gemm_options *options, int threads)
+{
+    gemm_shape one = {options->m, options->n, options->k};
+    const gemm_shape *shapes = options->m > 0 ? &one : usual;
+    int count = options->m > 0 ? 1 : USUAL_COUNT;
+    double rates[USUAL_COUNT * LIBRARY_COUNT] = {0};
+    BASE_TRY(measure(threads, shapes, count, rates));
+    if (options->json)
+        return print_json(threads, shapes, count, rates);
+    print_text(threads, shapes, count, rates);
+    return BASE_OK;
+}
+
+base_status bench_gemm(int argc, char **argv)
+{
+    gemm_options options = {0};
+    comm_world *world;
+    int threads, cores;
+    BASE_TRY(parse(argc, argv, &options));
+    if (options.help)
+        return fputs(command_bench.usage, stdout) < 0 ? BASE_ERROR : BASE_OK;
+    BASE_TRY(command_open_world(&world));
+    BASE_TRY(comm_world_agree(world, run_job_threads(world, &threads, &cores)));
+    if (options.threads > 0)
+        threads = (int)options.threads;
+    int speaks = comm_world_get_info(world)->rank == 0;
+    return comm_world_agree(world, speaks ? measure_and_print(&options, threads) : BASE_OK);
+}

@@ -1,0 +1,46 @@
+#include "command.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+base_status command_sets_add(command_sets *self, const char *value)
+{
+    if (self->count == COMMAND_SETS_MAX)
+        return BASE_FAIL(BASE_USAGE, "--set may be given at most %d times", COMMAND_SETS_MAX);
+    self->values[self->count++] = value;
+    return BASE_OK;
+}
+
+base_status command_operand(const char *name, const char *what, int argc, char **argv, int index, const char **operand)
+{
+    if (index >= argc)
+        return BASE_FAIL(BASE_USAGE, "ddpt %s needs %s; see: ddpt help %s", name, what, name);
+    if (index + 1 < argc)
+        return BASE_FAIL(BASE_USAGE, "ddpt %s takes one operand, '%s' is one too many; see: ddpt help %s", name,
+                         argv[index + 1], name);
+    *operand = argv[index];
+    return BASE_OK;
+}
+
+base_status command_bad_option(const char *name, char **argv, int index)
+{
+    return BASE_FAIL(BASE_USAGE, "ddpt %s: '%s' is no option of it, or lacks its value; see: ddpt help %s", name,
+                     argv[index - 1], name);
+}
+
+base_status command_number(const char *option, const char *text, long long least, long long most, long long *value)
+{
+    char *end;
+    errno = 0;
+    *value = strtoll(text, &end, 10);
+    if (errno != 0 || end == text || *end != '\0' || *value < least || *value > most)
+        return BASE_FAIL(BASE_USAGE, "%s = '%s': must be a whole number from %lld to %lld", option, text, least, most);
+    return BASE_OK;
+}
+
+base_status command_print_json(json_t *json)
+{
+    int failed = json_dumpf(json, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+    json_decref(json);
+    return failed || putchar('\n') == EOF ? BASE_FAIL(BASE_ERROR, "cannot write to stdout") : BASE_OK;
+}

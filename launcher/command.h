@@ -1,0 +1,55 @@
+/* command.h: the commands of the ddpt program. Each is one file, launcher/command_<name>.c, and one entry of the table in
+ * main.c. A command parses its own options (getopt_long, argv[0] is the command's name) and returns the exit status; failures
+ * are recorded (BASE_FAIL) and printed by main alone. */
+#ifndef COMMAND_H
+#define COMMAND_H
+
+#include "base_status.h"
+#include "comm.h"
+
+#include <jansson.h>
+#include <stdio.h>
+
+typedef struct command {
+    const char *name;
+    const char *summary; /* one line for `ddpt help` */
+    const char *usage;   /* the text of `ddpt help NAME` and `ddpt NAME --help` */
+    base_status (*run)(int argc, char **argv);
+} command;
+
+extern const command command_train;
+extern const command command_summary;
+extern const command command_bench;
+extern const command command_doctor;
+
+/* The program's command line in one string, for the record. */
+const char *command_line(void);
+
+/* Join the MPI job and tell the log who we are. The world is kept for main, which closes it on the way out; a second call
+ * returns the same one. Collective. */
+base_status command_open_world(comm_world **world);
+
+/* 1 on the rank that speaks for all; before the world is open as far as the launcher's variables tell. */
+int command_speaks(void);
+
+/* Write `json` to stdout, indented, and release it. */
+base_status command_print_json(json_t *json);
+
+/* --set key=value, given any number of times. */
+enum { COMMAND_SETS_MAX = 256 };
+typedef struct command_sets {
+    int count;
+    const char *values[COMMAND_SETS_MAX];
+} command_sets;
+base_status command_sets_add(command_sets *self, const char *value);
+
+/* The one operand of a command; BASE_USAGE with the command's name when it is missing or there are more. */
+base_status command_operand(const char *name, const char *what, int argc, char **argv, int index, const char **operand);
+
+/* What getopt_long returned '?' or ':' for. */
+base_status command_bad_option(const char *name, char **argv, int index);
+
+/* A whole number from `least` to `most`. */
+base_status command_number(const char *option, const char *text, long long least, long long most, long long *value);
+
+#endif

@@ -1,0 +1,131 @@
+/* main.c: finds the command, runs it, prints its failure, ends the MPI job. The only place that prints errors or exits. */
+#include "command.h"
+
+#include "base_arena.h"
+#include "base_log.h"
+#include "run_signal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const command *const commands[] = {&command_train, &command_summary, &command_bench, &command_doctor};
+enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
+
+static comm_world *open_world;
+static char line[4096];
+
+const char *command_line(void)
+{
+    return line;
+}
+
+static void remember_line(int argc, char **argv)
+{
+    size_t used = 0;
+    for (int i = 0; i < argc && used < sizeof line - 1; i++)
+        used += (size_t)snprintf(line + used, sizeof line - used, "%s%s", i ? " " : "", argv[i]);
+}
+
+base_status command_open_world(comm_world **world)
+{
+    if (!open_world) {
+        BASE_TRY(comm_world_open(&open_world));
+        const comm_world_info *info = comm_world_get_info(open_world);
+        base_log_set_rank(info->rank, info->size);
+    }
+    *world = open_world;
+    return BASE_OK;
+}
+
+static void print_overview(FILE *to)
+{
+    fputs("usage: ddpt COMMAND [options] [CONFIG]\n\n"
+          "Distributed data-parallel training from a config file.\n\n",
+          to);
+    for (int i = 0; i < COMMAND_COUNT; i++)
+        fprintf(to, "  %-9s %s\n", commands[i]->name, commands[i]->summary);
+    fputs("  help      this text; `ddpt help COMMAND` for one command\n\n"
+          "      --version  the version and what this build consists of\n\n"
+          "Start with:  mpirun -n 2 ddpt train examples/digits.cfg\n",
+          to);
+}
+
+static const command *find(const char *name)
+{
+    for (int i = 0; i < COMMAND_COUNT; i++)
+        if (strcmp(commands[i]->name, name) == 0)
+            return commands[i];
+    return NULL;
+}
+
+static base_status no_such_command(const char *name)
+{
+    return BASE_FAIL(BASE_USAGE, "'%s' is no command of ddpt; the commands are train, summary, bench, doctor, help", name);
+}
+
+static base_status help(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_overview(stdout);
+        return BASE_OK;
+    }
+    const command *found = find(argv[1]);
+    if (!found)
+        return no_such_command(argv[1]);
+    fputs(found->usage, stdout);
+    return BASE_OK;
+}
+
+static base_status dispatch(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_overview(stderr);
+        return BASE_FAIL(BASE_USAGE, "no command was given");
+    }
+    const char *name = argv[1];
+    if (strcmp(name, "--version") == 0) {
+        puts("ddpt " DDPT_VERSION);
+        return BASE_OK;
+    }
+    if (strcmp(name, "help") == 0 || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
+        return help(argc - 1, argv + 1);
+    const command *found = find(name);
+    return found ? found->run(argc - 1, argv + 1) : no_such_command(name);
+}
+
+/* Of several copies that fail for the same reason before MPI can say who they are, the launcher's first one speaks. */
+int command_speaks(void)
+{
+    static const char *const ranks[] = {"PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID"};
+    if (open_world)
+        return comm_world_get_info(open_world)->rank == 0;
+    for (int i = 0; i < (int)(sizeof ranks / sizeof *ranks); i++) {
+        const char *rank = getenv(ranks[i]);
+        if (rank)
+            return strcmp(rank, "0") == 0;
+    }
+    return 1;
+}
+
+/* A lost peer is one rank's finding: each says what it saw. All other failures are agreed on, and rank 0 speaks for all. */
+static void print_failure(base_status status)
+{
+    if (!open_world && !command_speaks())
+        return;
+    base_log_write(BASE_LOG_ERROR, status == BASE_PEER, "%s", base_status_message());
+    base_log_write(BASE_LOG_DEBUG, status == BASE_PEER, "at %s", base_status_trace());
+}
+
+int main(int argc, char **argv)
+{
+    remember_line(argc, argv);
+    base_status status = dispatch(argc, argv);
+    if (status != BASE_OK)
+        print_failure(status);
+    run_signal_disarm();
+    if (open_world && status == BASE_PEER)
+        comm_world_abort(open_world, (int)status);
+    if (open_world)
+        comm_world_close(&open_world, (int)status);
+    return fflush(stdout) == 0 ? (int)status : BASE_ERROR;
+}
