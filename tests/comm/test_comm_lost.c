@@ -1,0 +1,47 @@
+/* A rank that does not come: the others say so within the bound, and the world goes on to an orderly end. */
+#include "comm_test.h"
+
+enum { BOUND_MS = 300 };
+
+/* The last rank stays away from a barrier; its peers' verdicts come through the world, which still works. */
+static void miss_a_barrier(comm_kind kind)
+{
+    comm_group *group = NULL;
+    comm_group_options options = {.kind = kind, .timeout_ms = BOUND_MS};
+    EVERYWHERE(comm_group_create(world, &options, &group) == BASE_OK);
+    int good = 1;
+    if (rank < size - 1) {
+        char name[32];
+        snprintf(name, sizeof name, "rank %d did not arrive", size - 1);
+        good = comm_barrier(group) == BASE_PEER && strstr(base_status_message(), "waited 0.3 s") != NULL;
+        good = good && (kind != COMM_SHM || strstr(base_status_message(), name));
+        /* What follows fails at once. */
+        good = good && comm_barrier(group) == BASE_PEER && comm_group_progress(group) == BASE_PEER;
+    }
+    EVERYWHERE(good);
+    comm_group_destroy(&group);
+    EVERYWHERE(group == NULL);
+}
+
+static void shm_names_the_missing_rank(void **state)
+{
+    (void)state;
+    if (comm_world_get_info(world)->nodes == 1)
+        miss_a_barrier(COMM_SHM);
+}
+
+static void mpi_says_how_long_it_waited(void **state)
+{
+    (void)state;
+    miss_a_barrier(COMM_MPI);
+}
+
+int main(void)
+{
+    test_open_world();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(shm_names_the_missing_rank),
+        cmocka_unit_test(mpi_says_how_long_it_waited),
+    };
+    return test_close_world(cmocka_run_group_tests_name("comm_lost", tests, NULL, NULL));
+}

@@ -1,0 +1,220 @@
+#include "ops_layer.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { SAMPLES = 40 }; /* of a gradient that are compared; all of a smaller one */
+
+/* Elements of a gradient and their values by central differences. */
+typedef struct sample {
+    int64_t count, index[SAMPLES];
+    double want[SAMPLES];
+} sample;
+
+typedef struct reference {
+    const ops_layer *layer;
+    int64_t oh, ow, x_count, w_count, y_count;
+    float *x, *w, *b, *g, *dx_before; /* g: the gradient of y */
+    double *y, *z;
+    sample dw, db, dx;
+} reference;
+
+/* z at output pixel (sample, i, j), channel n. */
+static double pixel(const reference *r, const double *x, const double *w, int64_t s, int64_t i, int64_t j, int64_t n)
+{
+    const ops_conv2d *op = &r->layer->op;
+    double sum = 0;
+    for (int64_t p = 0; p < op->kernel_h; p++) {
+        int64_t row = i * op->stride_h - op->pad_h + p;
+        for (int64_t q = 0; q < op->kernel_w; q++) {
+            int64_t column = j * op->stride_w - op->pad_w + q;
+            if (row < 0 || row >= op->h || column < 0 || column >= op->w)
+                continue;
+            const double *at = x + ((s * op->h + row) * op->w + column) * op->c;
+            const double *kernel = w + (p * op->kernel_w + q) * op->c * op->n + n;
+            for (int64_t c = 0; c < op->c; c++)
+                sum += at[c] * kernel[c * op->n];
+        }
+    }
+    return sum;
+}
+
+static void forward(const reference *r, const double *x, const double *w, const double *b, double *y, double *z)
+{
+    const ops_conv2d *op = &r->layer->op;
+    for (int64_t e = 0; e < r->y_count; e++) {
+        int64_t n = e % op->n, at = e / op->n, j = at % r->ow, i = at / r->ow % r->oh, s = at / r->ow / r->oh;
+        z[e] = pixel(r, x, w, s, i, j, n) + (r->layer->bias ? b[n] : 0);
+        y[e] = ops_reference_activate(op->activation, z[e]);
+    }
+}
+
+typedef struct inputs {
+    const reference *r;
+    double *x, *w, *b, *y, *z;
+} inputs;
+
+static double loss(const inputs *in)
+{
+    forward(in->r, in->x, in->w, in->b, in->y, in->z);
+    return ops_reference_dot(in->r->g, in->y, in->r->y_count);
+}
+
+/* Central differences of the loss for some elements of `array`. The step keeps rounding (1e-16 of the loss over it) and
+ * the third derivative (its square) both near 1e-10. */
+static void differentiate(const inputs *in, double *array, int64_t count, uint64_t *seed, sample *s)
+{
+    const double h = 1e-6;
+    s->count = count < SAMPLES ? count : SAMPLES;
+    for (int64_t t = 0; t < s->count; t++) {
+        int64_t i = s->index[t] = count <= SAMPLES ? t : ops_reference_int(seed, 0, count - 1);
+        double kept = array[i];
+        array[i] = kept + h;
+        double above = loss(in);
+        array[i] = kept - h;
+        s->want[t] = (above - loss(in)) / (2 * h);
+        array[i] = kept;
+    }
+}
+
+static void reference_create(reference *r, const ops_layer *layer)
+{
+    const ops_conv2d *op = &layer->op;
+    uint64_t seed = (uint64_t)(op->h * 31 + op->c * 7 + op->n + layer->batch);
+    *r = (reference){.layer = layer};
+    r->oh = ops_window_output(op->h, op->kernel_h, op->stride_h, op->pad_h);
+    r->ow = ops_window_output(op->w, op->kernel_w, op->stride_w, op->pad_w);
+    r->x_count = layer->batch * op->h * op->w * op->c;
+    r->w_count = op->kernel_h * op->kernel_w * op->c * op->n;
+    r->y_count = layer->batch * r->oh * r->ow * op->n;
+    r->x = ops_reference_random(&seed, r->x_count, -1, 1);
+    r->w = ops_reference_random(&seed, r->w_count, -1, 1);
+    r->b = ops_reference_random(&seed, op->n, -1, 1);
+    r->g = ops_reference_random(&seed, r->y_count, -1, 1);
+    r->dx_before = ops_reference_random(&seed, r->x_count, -1, 1);
+    r->y = ops_reference_doubles(r->y_count);
+    r->z = ops_reference_doubles(r->y_count);
+
+    inputs in = {r,
+                 ops_reference_widen(r->x, r->x_count),
+                 ops_reference_widen(r->w, r->w_count),
+                 ops_reference_widen(r->b, op->n),
+                 r->y,
+                 r->z};
+    differentiate(&in, in.w, r->w_count, &seed, &r->dw);
+    differentiate(&in, in.b, layer->bias ? op->n : 0, &seed, &r->db);
+    differentiate(&in, in.x, op->wants_dx ? r->x_count : 0, &seed, &r->dx);
+    forward(r, in.x, in.w, in.b, r->y, r->z);
+    ops_reference_free(in.x);
+    ops_reference_free(in.w);
+    ops_reference_free(in.b);
+}
+
+static void reference_destroy(reference *r)
+{
+    void *arrays[] = {r->x, r->w, r->b, r->g, r->dx_before, r->y, r->z};
+    for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++)
+        ops_reference_free(arrays[i]);
+}
+
+/* A float sum of `terms` products of numbers near 1 carries as many rounding errors of up to 6e-8, which mostly cancel.
+ */
+static double tolerance(int64_t terms)
+{
+    return 4e-7 * (4 + sqrt((double)terms));
+}
+
+static void compare(const char *what, const sample *s, const float *got, const float *before, int64_t terms)
+{
+    for (int64_t t = 0; t < s->count; t++) {
+        double want = s->want[t] + (before ? (double)before[s->index[t]] : 0);
+        if (!(fabs((double)got[s->index[t]] - want) <= tolerance(terms) * (1 + fabs(want))))
+            fail_msg("%s[%lld] is %.9g, central differences say %.9g", what, (long long)s->index[t],
+                     (double)got[s->index[t]], want);
+    }
+}
+
+/* What the slots write. */
+typedef struct outputs {
+    float *y, *z, *dy, *dw, *db, *dx;
+} outputs;
+
+static void run_slots(const ops_table *table, ops_context *self, const reference *r, ops_conv *conv, outputs *o)
+{
+    const ops_layer *layer = r->layer;
+    const float *b = layer->bias ? r->b : NULL;
+    float *db = layer->bias ? o->db : NULL, *dx = layer->op.wants_dx ? o->dx : NULL;
+    float *z = ops_activation_keeps_input(layer->op.activation) ? o->z : NULL;
+    if (layer->dense) {
+        ops_dense op = {layer->op.c, layer->op.n, layer->op.activation};
+        assert_int_equal(table->dense_forward(self, &op, layer->batch, r->x, r->w, b, o->y, z), BASE_OK);
+        assert_int_equal(table->dense_backward(self, &op, layer->batch, r->x, r->w, o->y, z, o->dy, o->dw, db, dx,
+                                               layer->accumulate),
+                         BASE_OK);
+    } else {
+        assert_int_equal(table->conv2d_forward(self, conv, layer->batch, r->x, r->w, b, o->y, z), BASE_OK);
+        assert_int_equal(table->conv2d_backward(self, conv, layer->batch, r->x, r->w, o->y, z, o->dy, o->dw, db, dx,
+                                                layer->accumulate),
+                         BASE_OK);
+    }
+}
+
+static void compare_all(const reference *r, const outputs *o)
+{
+    const ops_conv2d *op = &r->layer->op;
+    int64_t patch = r->w_count / op->n, pixels = r->layer->batch * r->oh * r->ow;
+    ops_reference_near("y", o->y, r->y, r->y_count, tolerance(patch));
+    if (ops_activation_keeps_input(op->activation))
+        ops_reference_near("z", o->z, r->z, r->y_count, tolerance(patch));
+    compare("dw", &r->dw, o->dw, NULL, pixels + patch);
+    compare("db", &r->db, o->db, NULL, pixels + patch);
+    compare("dx", &r->dx, o->dx, r->layer->accumulate ? r->dx_before : NULL, r->w_count / op->c + patch);
+    for (int64_t i = 0; i < r->w_count && r->layer->batch == 0; i++)
+        assert_true(o->dw[i] == 0.0F);
+}
+
+static uint64_t run(const ops_table *table, ops_context *self, const void *argument)
+{
+    const reference *r = argument;
+    const ops_layer *layer = r->layer;
+    outputs o = {ops_reference_floats(r->y_count), ops_reference_floats(r->y_count),  ops_reference_floats(r->y_count),
+                 ops_reference_floats(r->w_count), ops_reference_floats(layer->op.n), ops_reference_floats(r->x_count)};
+    ops_conv *conv = NULL;
+    int64_t max_batch = layer->max_batch ? layer->max_batch : layer->batch;
+    if (!layer->dense)
+        assert_int_equal(table->conv2d_create(self, &layer->op, max_batch, &conv), BASE_OK);
+    uint64_t digest = 0;
+    for (int repeat = 0; repeat < 2; repeat++) { /* the second finds what the first left in scratch */
+        memcpy(o.dy, r->g, (size_t)r->y_count * sizeof *o.dy);
+        if (layer->accumulate)
+            memcpy(o.dx, r->dx_before, (size_t)r->x_count * sizeof *o.dx);
+        run_slots(table, self, r, conv, &o);
+        compare_all(r, &o);
+        digest = ops_reference_digest(digest, o.y, (size_t)r->y_count * sizeof(float));
+        digest = ops_reference_digest(digest, o.dw, (size_t)r->w_count * sizeof(float));
+        digest = ops_reference_digest(digest, o.db, (size_t)layer->op.n * sizeof(float));
+        digest = ops_reference_digest(digest, o.dx, (size_t)r->x_count * sizeof(float));
+    }
+    if (!layer->dense)
+        table->conv2d_destroy(&conv);
+    assert_null(conv);
+    float *arrays[] = {o.y, o.z, o.dy, o.dw, o.db, o.dx};
+    for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++)
+        ops_reference_free(arrays[i]);
+    return digest;
+}
+
+void ops_layer_check(const ops_layer *layer, const char *gemm)
+{
+    if (!ops_reference_has(gemm))
+        skip();
+    reference r;
+    reference_create(&r, layer);
+    ops_reference_run_with(run, &r, gemm);
+    reference_destroy(&r);
+}

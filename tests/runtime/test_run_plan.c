@@ -1,0 +1,305 @@
+#include "graph_fixture.h"
+#include "graph_random.h"
+#include "run_plan.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { MODELS = 3000, BATCH = 5, LINE = 64, TEXT_BYTES = 16384 };
+
+/* ---- a machine that runs plans ----
+ * It knows nothing of lifetimes: its memory remembers which tensor wrote each line of 64 bytes last, and a read of a
+ * tensor that somebody else has written to fails the test. It executes what run_net_exec executes, in that order. */
+
+typedef enum part { PART_VALUE, PART_GRADIENT, PART_Z, PART_BYTES, PART_COUNT } part;
+
+typedef struct machine {
+    const run_graph *graph;
+    const run_plan *plan;
+    int *lines;            /* 1 + PART_COUNT * node + part of the last writer; 0: nobody */
+    int contributions[64]; /* to the gradient of a tensor */
+} machine;
+
+static size_t offset_of(const machine *self, int node, part p)
+{
+    const run_plan_node *n = &self->plan->nodes[node];
+    return p == PART_VALUE ? n->value : p == PART_GRADIENT ? n->gradient : p == PART_Z ? n->z : n->bytes;
+}
+
+static size_t lines_of(const machine *self, int node, part p)
+{
+    size_t count = (size_t)(self->plan->batch * base_shape_count(self->graph->nodes[node].shape));
+    return (count * (p == PART_BYTES ? 1 : sizeof(float)) + LINE - 1) / LINE;
+}
+
+static int tag_of(int node, part p)
+{
+    return 1 + PART_COUNT * node + (int)p;
+}
+
+static void write_part(machine *self, int node, part p)
+{
+    size_t offset = offset_of(self, node, p), lines = lines_of(self, node, p);
+    assert_int_not_equal(offset, RUN_NO_OFFSET);
+    assert_int_equal(offset % LINE, 0);
+    assert_true(offset + lines * LINE <= self->plan->activation_bytes);
+    for (size_t i = 0; i < lines; i++)
+        self->lines[offset / LINE + i] = tag_of(node, p);
+}
+
+static void read_part(const machine *self, int node, part p)
+{
+    size_t offset = offset_of(self, node, p), lines = lines_of(self, node, p);
+    assert_int_not_equal(offset, RUN_NO_OFFSET);
+    for (size_t i = 0; i < lines; i++)
+        if (self->lines[offset / LINE + i] != tag_of(node, p))
+            fail_msg("%s, part %d: overwritten by node %d", self->graph->nodes[node].name, (int)p,
+                     (self->lines[offset / LINE + i] - 1) / PART_COUNT);
+}
+
+/* The model's input lies elsewhere. */
+static void read_value(const machine *self, int node)
+{
+    int tensor = self->graph->nodes[node].tensor;
+    if (tensor != 0)
+        read_part(self, tensor, PART_VALUE);
+}
+
+static int has_z(const run_node *node)
+{
+    return node->activation == OPS_GELU &&
+           (node->kind == RUN_NODE_DENSE || node->kind == RUN_NODE_CONV2D || node->kind == RUN_NODE_BATCH_NORM);
+}
+
+static int has_bytes(const run_node *node)
+{
+    return node->kind == RUN_NODE_DROPOUT || node->kind == RUN_NODE_MAX_POOL;
+}
+
+static void run_forward(machine *self, int training)
+{
+    for (int n = 1; n < self->graph->node_count; n++) {
+        const run_node *node = &self->graph->nodes[n];
+        if (node->kind == RUN_NODE_ALIAS)
+            continue;
+        for (int i = 0; i < node->input_count; i++)
+            read_value(self, node->inputs[i]);
+        if (has_z(node))
+            write_part(self, n, PART_Z);
+        if (has_bytes(node) && training)
+            write_part(self, n, PART_BYTES);
+        write_part(self, node->tensor, PART_VALUE);
+        /* Inputs and outputs of an operation do not overlap, but where it works in place. */
+        for (int i = 0; i < node->input_count; i++)
+            read_value(self, node->inputs[i]);
+        if (has_z(node))
+            read_part(self, n, PART_Z);
+    }
+    read_value(self, self->graph->output);
+}
+
+static void read_for_backward(const machine *self, const run_node *node)
+{
+    read_part(self, node->tensor, PART_GRADIENT);
+    if (node->kind == RUN_NODE_DENSE || node->kind == RUN_NODE_CONV2D || node->kind == RUN_NODE_BATCH_NORM)
+        read_value(self, node->inputs[0]);
+    if (node->kind == RUN_NODE_ACTIVATION && node->activation == OPS_GELU)
+        read_value(self, node->inputs[0]);
+    if (node->activation == OPS_RELU || node->activation == OPS_TANH || node->activation == OPS_SIGMOID)
+        read_value(self, node->number);
+    if (has_z(node))
+        read_part(self, node->number, PART_Z);
+    if (has_bytes(node))
+        read_part(self, node->number, PART_BYTES);
+}
+
+static void write_gradient(machine *self, const run_node *node, const run_gradient *to)
+{
+    if (to->tensor < 0)
+        return;
+    if (node->in_place) {
+        assert_int_equal(to->tensor, node->tensor);
+    } else {
+        assert_int_equal(to->accumulate, self->contributions[to->tensor] > 0);
+        self->contributions[to->tensor]++;
+        if (to->accumulate)
+            read_part(self, to->tensor, PART_GRADIENT);
+    }
+    write_part(self, to->tensor, PART_GRADIENT);
+}
+
+static void run_backward_nodes(machine *self, const run_backward *backward)
+{
+    int output = self->graph->nodes[self->graph->output].tensor;
+    write_part(self, output, PART_GRADIENT);
+    read_value(self, self->graph->output);
+    self->contributions[output]++;
+    for (int b = 0; b < backward->count; b++) {
+        const run_backward_node *step = &backward->nodes[b];
+        const run_node *node = &self->graph->nodes[step->node];
+        read_for_backward(self, node);
+        for (int i = 0; i < node->input_count; i++)
+            write_gradient(self, node, &step->inputs[i]);
+        read_for_backward(self, node);
+    }
+}
+
+/* ---- tests ---- */
+
+typedef struct planned {
+    graph_fixture fixture;
+    const run_backward *backward;
+    const run_plan *plan;
+} planned;
+
+static void open_plan(planned *self, const char *input, const char *layers, int training, size_t bucket_bytes)
+{
+    if (graph_fixture_open(&self->fixture, input, layers, 0) != BASE_OK)
+        fail_msg("%s in:\n%s", base_status_message(), layers);
+    const run_graph *graph = self->fixture.graph;
+    assert_int_equal(run_backward_build(graph, self->fixture.arena, &self->backward), BASE_OK);
+    assert_int_equal(
+        run_plan_build(graph, self->backward, BATCH, training, bucket_bytes, self->fixture.arena, &self->plan),
+        BASE_OK);
+}
+
+static void execute(const planned *self, int training)
+{
+    machine m = {.graph = self->fixture.graph, .plan = self->plan};
+    m.lines = BASE_NEW_ARRAY(self->fixture.arena, int, self->plan->activation_bytes / LINE + 1);
+    assert_non_null(m.lines);
+    assert_true(m.graph->node_count <= (int)(sizeof m.contributions / sizeof *m.contributions));
+    run_forward(&m, training);
+    if (training)
+        run_backward_nodes(&m, self->backward);
+}
+
+static void tensors_that_live_together_do_not_overlap(void **state)
+{
+    (void)state;
+    static char layers[TEXT_BYTES];
+    size_t smaller = 0;
+    for (uint32_t i = 0; i < 2 * MODELS; i++) {
+        planned p;
+        int training = i % 2 == 0;
+        graph_random_layers(i / 2, layers, sizeof layers);
+        open_plan(&p, "2, 8, 8", layers, training, 1);
+        execute(&p, training);
+        assert_true(p.plan->activation_bytes <= p.plan->activation_bytes_unshared);
+        smaller += p.plan->activation_bytes < p.plan->activation_bytes_unshared;
+        graph_fixture_close(&p.fixture);
+    }
+    assert_true(smaller > MODELS); /* most models are large enough for some reuse */
+}
+
+/* Without a backward pass a chain needs two tensors at a time, however long it is. */
+static void chain_of_evaluation_needs_two_tensors(void **state)
+{
+    (void)state;
+    char layers[TEXT_BYTES] = "";
+    for (int i = 0; i < 40; i++)
+        strcat(layers, "{ type = \"dense\"; units = 256; activation = \"relu\"; },\n");
+    strcat(layers, "{ type = \"dense\"; units = 256; }\n");
+    planned p;
+    open_plan(&p, "256", layers, 0, 1);
+    size_t one = BATCH * 256 * sizeof(float);
+    assert_int_equal(p.plan->activation_bytes, 2 * one);
+    assert_int_equal(p.plan->activation_bytes_unshared, 41 * one);
+    graph_fixture_close(&p.fixture);
+}
+
+/* Training keeps 41 values, of which none is needed once its gradient is done: gradients take their places. */
+static void chain_of_training_reuses_values(void **state)
+{
+    (void)state;
+    char layers[TEXT_BYTES] = "";
+    for (int i = 0; i < 40; i++)
+        strcat(layers, "{ type = \"dense\"; units = 256; activation = \"relu\"; },\n");
+    strcat(layers, "{ type = \"dense\"; units = 256; }\n");
+    planned p;
+    open_plan(&p, "256", layers, 1, 1);
+    size_t one = BATCH * 256 * sizeof(float);
+    assert_int_equal(p.plan->activation_bytes_unshared, 82 * one);
+    assert_in_range(p.plan->activation_bytes, 41 * one, 43 * one);
+    execute(&p, 1);
+    graph_fixture_close(&p.fixture);
+}
+
+/* Every element of the layout is in one bucket; a bucket is ready when the last of its parameters is, and not before.
+ */
+static void check_buckets(const planned *p, size_t bucket_bytes)
+{
+    const run_graph *graph = p->fixture.graph;
+    size_t at = 0;
+    int ready = -1;
+    for (int b = 0; b < p->plan->bucket_count; b++) {
+        const run_bucket *bucket = &p->plan->buckets[b];
+        assert_int_equal(bucket->begin, at);
+        assert_true(bucket->count > 0);
+        assert_true(bucket->ready > ready);
+        assert_true(b + 1 == p->plan->bucket_count || bucket->count * sizeof(float) >= bucket_bytes);
+        at += bucket->count;
+        ready = bucket->ready;
+        int last = -1;
+        for (int i = 0; i < p->backward->count; i++) {
+            const run_node *node = &graph->nodes[p->backward->nodes[i].node];
+            for (int q = node->first_param; q < node->first_param + node->param_count; q++) {
+                size_t offset = p->plan->param_offset[q], end = offset + (size_t)graph->params[q].count;
+                if (offset >= bucket->begin && offset < at) {
+                    assert_true(end <= at);
+                    last = i;
+                }
+            }
+        }
+        assert_int_equal(bucket->ready, last);
+    }
+    assert_int_equal(at, p->plan->param_elements);
+}
+
+static void check_layout(const planned *p)
+{
+    const run_graph *graph = p->fixture.graph;
+    char *taken = base_arena_alloc(p->fixture.arena, p->plan->param_elements + 1);
+    assert_non_null(taken);
+    for (int q = 0; q < graph->param_count; q++) {
+        size_t offset = p->plan->param_offset[q];
+        assert_int_equal(offset * sizeof(float) % 64, 0);
+        assert_true(offset + (size_t)graph->params[q].count <= p->plan->param_elements);
+        for (int64_t i = 0; i < graph->params[q].count; i++)
+            assert_int_equal(taken[offset + (size_t)i]++, 0);
+    }
+}
+
+static void buckets_cover_all_parameters_in_ready_order(void **state)
+{
+    (void)state;
+    static char layers[TEXT_BYTES];
+    static const size_t sizes[] = {1, 256, 2048, (size_t)1 << 40};
+    for (uint32_t i = 0; i < MODELS; i++) {
+        planned p;
+        size_t bucket_bytes = sizes[i % 4];
+        graph_random_layers(i, layers, sizeof layers);
+        open_plan(&p, "2, 8, 8", layers, 1, bucket_bytes);
+        check_layout(&p);
+        check_buckets(&p, bucket_bytes);
+        if (bucket_bytes == sizes[3])
+            assert_int_equal(p.plan->bucket_count, 1);
+        graph_fixture_close(&p.fixture);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(tensors_that_live_together_do_not_overlap),
+        cmocka_unit_test(chain_of_evaluation_needs_two_tensors),
+        cmocka_unit_test(chain_of_training_reuses_values),
+        cmocka_unit_test(buckets_cover_all_parameters_in_ready_order),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
