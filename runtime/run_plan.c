@@ -195,29 +195,25 @@ static size_t params_of(planner *self, const run_node *node, size_t *offset, int
     return count;
 }
 
-/* Joint nodes are buckets of their own; runs of other nodes of one form share buckets. */
-static base_status cut_buckets(planner *self, base_arena *arena)
+static void place_operands(planner *self, const run_node *node)
 {
-    const run_graph *graph = self->graph;
-    run_plan *plan = self->plan;
-    run_bucket *buckets = BASE_NEW_ARRAY(arena, run_bucket, self->backward->count + 1);
-    size_t *offset = BASE_NEW_ARRAY(arena, size_t, graph->param_count + 1);
-    int *bucket_of = BASE_NEW_ARRAY(arena, int, graph->param_count + 1);
-    if (!buckets || !offset || !bucket_of)
-        return BASE_ERROR;
-    plan->buckets = buckets;
-    plan->param_offset = offset;
-    plan->param_bucket = bucket_of;
+    int input = self->graph->nodes[node->inputs[0]].tensor;
+    place_operand(self, &self->nodes[input].joint_value, input);
+    place_operand(self, &self->nodes[node->number].joint_gradient, node->number);
+}
 
+/* Joint nodes are buckets of their own; runs of other nodes of one form share buckets. */
+static void cut_buckets(planner *self, run_bucket *buckets, size_t *offset, int *bucket_of)
+{
+    run_plan *plan = self->plan;
     run_bucket *open = NULL;
-    int joint_dense = joint_pays(self);
+    int joint = joint_pays(self);
     for (int b = 0; b < self->backward->count; b++) {
-        const run_node *node = &graph->nodes[self->backward->nodes[b].node];
+        const run_node *node = &self->graph->nodes[self->backward->nodes[b].node];
+        run_bucket_form form = form_of(node, joint);
         if (node->param_count == 0)
             continue;
-        run_bucket_form form = form_of(node, joint_dense);
-        int joint = form == RUN_BUCKET_JOINT;
-        if (open && (joint || open->form != form)) {
+        if (open && open->form != form) {
             plan->bucket_count++;
             open = NULL;
         }
@@ -230,19 +226,29 @@ static base_status cut_buckets(planner *self, base_arena *arena)
         open->ready = b;
         if (form == RUN_BUCKET_WIDE)
             plan->wide_elements += count;
-        if (joint) {
-            int input = graph->nodes[node->inputs[0]].tensor;
+        if (form == RUN_BUCKET_JOINT) {
             open->node = node->number;
-            place_operand(self, &self->nodes[input].joint_value, input);
-            place_operand(self, &self->nodes[node->tensor].joint_gradient, node->tensor);
+            place_operands(self, node);
         }
-        if (joint || open->count * sizeof(float) >= self->options->bucket_bytes) {
+        if (form == RUN_BUCKET_JOINT || open->count * sizeof(float) >= self->options->bucket_bytes) {
             plan->bucket_count++;
             open = NULL;
         }
     }
-    if (open)
-        plan->bucket_count++;
+    plan->bucket_count += open != NULL;
+}
+
+static base_status plan_params(planner *self, base_arena *arena)
+{
+    run_bucket *buckets = BASE_NEW_ARRAY(arena, run_bucket, self->backward->count + 1);
+    size_t *offset = BASE_NEW_ARRAY(arena, size_t, self->graph->param_count + 1);
+    int *bucket_of = BASE_NEW_ARRAY(arena, int, self->graph->param_count + 1);
+    if (!buckets || !offset || !bucket_of)
+        return BASE_ERROR;
+    cut_buckets(self, buckets, offset, bucket_of);
+    self->plan->buckets = buckets;
+    self->plan->param_offset = offset;
+    self->plan->param_bucket = bucket_of;
     return BASE_OK;
 }
 
@@ -265,7 +271,7 @@ base_status run_plan_build(const run_graph *graph, const run_backward *backward,
     plan->batch = options->batch;
     plan->global_batch = options->global_batch;
     plan->nodes = self.nodes;
-    BASE_TRY(cut_buckets(&self, arena));
+    BASE_TRY(plan_params(&self, arena));
     find_lifetimes(&self);
     add_blocks(&self);
     place_blocks(&self, plan);

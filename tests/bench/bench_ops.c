@@ -33,6 +33,7 @@ typedef struct bench {
     const layer *layer;
     ops_conv *conv;
     float *x, *w, *b, *y, *dy, *dw, *db, *dx;
+    double *wide_dw, *wide_db; /* of a convolution */
 } bench;
 
 static float *filled(int64_t count)
@@ -62,9 +63,11 @@ static void run_backward(const bench *b)
     float *dx = l->op.wants_dx ? b->dx : NULL;
     if (l->dense) {
         ops_dense op = {l->op.c, l->op.n, l->op.activation};
-        b->ops->dense_backward(b->context, &op, l->batch, b->x, b->w, b->y, NULL, b->dy, b->dw, b->db, dx, 0);
+        b->ops->dense_backward_data(b->context, &op, l->batch, b->w, b->y, NULL, b->dy, dx, 0);
+        b->ops->dense_backward_weights(b->context, &op, l->batch, 0, op.k, b->x, b->dy, b->dw, b->db);
     } else {
-        b->ops->conv2d_backward(b->context, b->conv, l->batch, b->x, b->w, b->y, NULL, b->dy, b->dw, b->db, dx, 0);
+        b->ops->conv2d_backward(b->context, b->conv, l->batch, b->x, b->w, b->y, NULL, b->dy, b->wide_dw, b->wide_db, dx,
+                                0);
     }
 }
 
@@ -97,7 +100,9 @@ static void measure(const ops_table *ops, ops_context *context, const char *libr
                .dy = filled(y),
                .dw = filled(w),
                .db = filled(op->n),
-               .dx = filled(x)};
+               .dx = filled(x),
+               .wide_dw = (double *)filled(2 * w),
+               .wide_db = (double *)filled(2 * op->n)};
     if (!l->dense && ops->conv2d_create(context, op, l->batch, &b.conv) != BASE_OK) {
         fprintf(stderr, "%s\n", base_status_message());
         exit(1);
@@ -110,7 +115,7 @@ static void measure(const ops_table *ops, ops_context *context, const char *libr
     fflush(stdout);
     if (!l->dense)
         ops->conv2d_destroy(&b.conv);
-    float *arrays[] = {b.x, b.w, b.b, b.y, b.dy, b.dw, b.db, b.dx};
+    void *arrays[] = {b.x, b.w, b.b, b.y, b.dy, b.dw, b.db, b.dx, b.wide_dw, b.wide_db};
     for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++)
         free(arrays[i]);
 }

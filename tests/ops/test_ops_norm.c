@@ -20,8 +20,9 @@ static const float MOMENTUM = 0.125f, EPS = 1e-3f;
 
 typedef struct arrays {
     float *x, *y, *z, *dy, *dx, *weight; /* (R, C); weight is the gradient of y */
-    float *mean, *invstd, *running_mean, *running_var, *gamma, *beta, *dgamma, *dbeta; /* (C) */
-    double *sums, *part;                                                               /* (2 C) */
+    float *mean, *invstd, *running_mean, *running_var, *gamma, *beta; /* (C) */
+    double *dgamma, *dbeta;                                           /* (C) */
+    double *sums, *part;                                              /* (2 C) */
 } arrays;
 
 static arrays arrays_create(const norm_case *n)
@@ -40,8 +41,8 @@ static arrays arrays_create(const norm_case *n)
                     .running_var = ops_reference_random(&random, n->c, 0.5, 2.0),
                     .gamma = ops_reference_random(&random, n->c, 0.5, 1.5),
                     .beta = ops_reference_random(&random, n->c, -1.0, 1.0),
-                    .dgamma = ops_reference_floats(n->c),
-                    .dbeta = ops_reference_floats(n->c),
+                    .dgamma = ops_reference_doubles(n->c),
+                    .dbeta = ops_reference_doubles(n->c),
                     .sums = ops_reference_doubles(2 * n->c),
                     .part = ops_reference_doubles(2 * n->c)};
 }
@@ -106,8 +107,8 @@ static void run_backward(const ops_table *table, ops_context *self, const norm_c
                          BASE_OK);
         add_part(n, a);
         for (int64_t i = 0; i < c; i++) {
-            dgamma[i] += (double)a->dgamma[i];
-            dbeta[i] += (double)a->dbeta[i];
+            dgamma[i] += a->dgamma[i];
+            dbeta[i] += a->dbeta[i];
         }
     }
     for (int rank = 0; rank < n->ranks; rank++) {
@@ -265,8 +266,8 @@ static uint64_t relu_case(const ops_table *table, ops_context *self, const void 
     enum { ROWS = 40, C = 6 };
     const float mean[C] = {0}, beta[C] = {0};
     const float ones[C] = {1.0f, 1.0f, 1.0f, 1.0f, 1.0f, 1.0f};
-    float x[ROWS * C], y[ROWS * C], dy[ROWS * C], dgamma[C], dbeta[C];
-    double sums[2 * C];
+    float x[ROWS * C], y[ROWS * C], dy[ROWS * C];
+    double sums[2 * C], dgamma[C], dbeta[C];
     for (int i = 0; i < ROWS * C; i++) {
         x[i] = i % 3 ? 2.0f : -2.0f;
         dy[i] = 1.0f;
@@ -280,7 +281,7 @@ static uint64_t relu_case(const ops_table *table, ops_context *self, const void 
     for (int c = 0; c < C; c++) {
         double want = c % 3 ? ROWS : 0.0;
         assert_true(sums[c] == want && sums[C + c] == 2.0 * want);
-        assert_true((double)dbeta[c] == want && (double)dgamma[c] == 2.0 * want);
+        assert_true(dbeta[c] == want && dgamma[c] == 2.0 * want);
     }
     return 0;
 }
@@ -312,8 +313,8 @@ static void running_statistics_in_evaluation(void **state)
 static uint64_t empty_case(const ops_table *table, ops_context *self, const void *argument)
 {
     const int64_t c = *(const int64_t *)argument;
-    double *sums = ops_reference_doubles(2 * c);
-    float *f = ops_reference_floats(c), *g = ops_reference_floats(c), none[1] = {0.0f};
+    double *sums = ops_reference_doubles(2 * c), *g = ops_reference_doubles(c);
+    float *f = ops_reference_floats(c), none[1] = {0.0f};
     memset(f, 0, (size_t)c * sizeof *f);
     assert_int_equal(table->batch_norm_sums(self, 0, c, none, sums), BASE_OK);
     for (int64_t i = 0; i < 2 * c; i++)
@@ -322,7 +323,7 @@ static uint64_t empty_case(const ops_table *table, ops_context *self, const void
     assert_int_equal(table->batch_norm_backward_sums(self, 0, c, OPS_RELU, none, f, f, none, NULL, none, sums, g, g),
                      BASE_OK);
     for (int64_t i = 0; i < 2 * c; i++)
-        assert_true(sums[i] == 0.0 && g[i / 2] == 0.0f);
+        assert_true(sums[i] == 0.0 && g[i / 2] == 0.0);
     assert_int_equal(table->batch_norm_backward(self, 0, c, none, f, f, f, sums, 4, none, none, 0), BASE_OK);
     ops_reference_free(sums);
     ops_reference_free(f);
