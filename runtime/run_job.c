@@ -1,7 +1,12 @@
 #include "run_job.h"
 
+#include "base_log.h"
+#include "base_time.h"
+#include "run_optim.h"
+
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -133,6 +138,46 @@ size_t run_job_bucket_bytes(const run_config *config, const run_graph *graph)
     return (size_t)(wanted > least ? wanted : least);
 }
 
+/* What the system says that new work may use without swapping; NaN where it does not say. */
+static double memory_available(void)
+{
+    char line[256];
+    double kib = NAN;
+    FILE *f = fopen("/proc/meminfo", "re");
+    while (f && isnan(kib) && fgets(line, sizeof line, f))
+        if (sscanf(line, "MemAvailable: %lf kB", &kib) != 1)
+            kib = NAN;
+    if (f)
+        fclose(f);
+    return 1024.0 * kib;
+}
+
+/* Slabs of all ranks of this node and their loaders' buffers. */
+static double memory_needed(const run_job *self)
+{
+    const run_plan *plan = self->plan;
+    double ranks = self->info.node_size;
+    int shared = comm_group_kind(self->group) == COMM_SHM;
+    double params = (double)plan->param_elements * sizeof(float);
+    double states = params * run_optim_states(&self->config->train.optimizer) / (self->sharded ? self->info.size : 1);
+    double buffers = 2.0 * (double)plan->batch * (double)base_shape_count(self->graph->nodes[0].shape) * sizeof(float);
+    return params * (self->sharded && shared ? 1.0 : ranks) +
+           (double)plan->operand_elements * sizeof(float) * (shared ? 1.0 : ranks) +
+           ranks * (params + states + (double)plan->wide_elements * sizeof(double) + (double)plan->activation_bytes + buffers);
+}
+
+/* Memory is given on first touch, so that too much of it is no failed allocation but a process that the system kills. */
+static base_status check_memory(const run_job *self)
+{
+    double needed = memory_needed(self), available = memory_available();
+    if (!(needed > available))
+        return BASE_OK;
+    return BASE_FAIL(BASE_ERROR, "%s: the model with train.batch = %" PRId64 " needs %.1f GiB of memory for %d rank%s on %s, which "
+                     "has %.1f GiB available: use a smaller model, a smaller batch, or more nodes",
+                     self->config->path, self->config->train.batch, needed * 0x1p-30, self->info.node_size,
+                     self->info.node_size == 1 ? "" : "s", self->info.host, available * 0x1p-30);
+}
+
 static base_status build_model(run_job *self)
 {
     int64_t share = run_sampler_share_max(&self->train_sampler);
@@ -143,7 +188,8 @@ static base_status build_model(run_job *self)
                              .global_batch = self->config->train.batch,
                              .bucket_bytes = run_job_bucket_bytes(self->config, self->graph),
                              .operands_travel = comm_group_kind(self->group) == COMM_MPI};
-    return run_plan_build(self->graph, self->backward, &plan, self->arena, &self->plan);
+    BASE_TRY(run_plan_build(self->graph, self->backward, &plan, self->arena, &self->plan));
+    return check_memory(self);
 }
 
 static base_status open_device(run_job *self)
@@ -214,17 +260,25 @@ static base_status create_loaders(run_job *self)
     return run_loader_create(self->test_data, self->ops, &self->test_sampler, 0, 0, 0, &self->test_loader);
 }
 
+/* The end of a part of the set-up: all ranks agree on how it went. */
+static base_status agree(const run_job *self, base_status status, const char *part)
+{
+    BASE_TRY(comm_world_agree(self->world, status));
+    BASE_DEBUG("%s ready %.3f s after the start", part, base_time_since_start());
+    return BASE_OK;
+}
+
 base_status run_job_create(comm_world *world, const run_config *config, run_job *self)
 {
     *self = (run_job){.world = world, .config = config, .info = *comm_world_get_info(world)};
-    BASE_TRY(comm_world_agree(world, base_arena_create(&self->arena, "model")));
-    BASE_TRY(comm_world_agree(world, check_availability(config)));
-    BASE_TRY(comm_world_agree(world, open_data(self)));
-    BASE_TRY(comm_world_agree(world, join_group(self)));
-    BASE_TRY(comm_world_agree(world, build_model(self)));
-    BASE_TRY(comm_world_agree(world, open_device(self)));
-    BASE_TRY(comm_world_agree(world, create_net(self)));
-    return comm_world_agree(world, create_loaders(self));
+    BASE_TRY(agree(self, base_arena_create(&self->arena, "model"), "MPI"));
+    BASE_TRY(agree(self, check_availability(config), "configuration"));
+    BASE_TRY(agree(self, open_data(self), "data"));
+    BASE_TRY(agree(self, join_group(self), "group"));
+    BASE_TRY(agree(self, build_model(self), "plan"));
+    BASE_TRY(agree(self, open_device(self), "device"));
+    BASE_TRY(agree(self, create_net(self), "network"));
+    return agree(self, create_loaders(self), "loaders");
 }
 
 void run_job_destroy(run_job *self)

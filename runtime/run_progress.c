@@ -11,11 +11,48 @@
 
 #define REFRESH_S 0.2
 
+/* A launcher passes the ranks' output on, so that theirs is a pipe: what counts is where the launcher's own ends. */
+static int is_launcher(long pid, long *parent)
+{
+    static const char *const names[] = {"hydra_pmi_proxy", "mpiexec", "mpirun", "orted", "prted", "prterun"};
+    char path[64], text[512], *end;
+    snprintf(path, sizeof path, "/proc/%ld/stat", pid);
+    FILE *f = fopen(path, "re");
+    size_t n = f ? fread(text, 1, sizeof text - 1, f) : 0;
+    if (f)
+        fclose(f);
+    text[n] = '\0';
+    char *name = strchr(text, '(');
+    if (!name || !(end = strrchr(text, ')')) || sscanf(end + 1, " %*c %ld", parent) != 1)
+        return 0;
+    *end = '\0';
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strncmp(name + 1, names[i], strlen(names[i])) == 0)
+            return 1;
+    return 0;
+}
+
+static int ends_at_terminal(void)
+{
+    char path[64], target[64];
+    if (isatty(STDERR_FILENO))
+        return 1;
+    long last = 0;
+    for (long pid = getppid(), parent; pid > 1 && is_launcher(pid, &parent); pid = parent)
+        last = pid;
+    snprintf(path, sizeof path, "/proc/%ld/fd/2", last);
+    ssize_t n = last ? readlink(path, target, sizeof target - 1) : -1;
+    if (n < 0)
+        return 0;
+    target[n] = '\0';
+    return strncmp(target, "/dev/pts/", 9) == 0 || strncmp(target, "/dev/tty", 8) == 0;
+}
+
 void run_progress_start(run_progress *self, const run_job *job, int64_t first_step)
 {
     double now = base_time_now();
     *self = (run_progress){.active = job->info.rank == 0,
-                           .terminal = isatty(STDERR_FILENO),
+                           .terminal = job->info.rank == 0 && ends_at_terminal(),
                            .epochs = job->config->train.epochs,
                            .total_steps = job->total_steps,
                            .began = now,
@@ -63,7 +100,7 @@ void run_progress_step(run_progress *self, int64_t step, int64_t epoch, int64_t 
     if (now - self->shown < REFRESH_S)
         return;
     char rate[32], left[32];
-    fprintf(stderr, "\r\033[Kepoch %" PRId64 "/%" PRId64 "  step %" PRId64 "/%" PRId64 "  loss %.4f  accuracy %.2f %%  %s  %s left",
+    fprintf(stderr, "\r\033[Kepoch %" PRId64 "/%" PRId64 "  step %" PRId64 "/%" PRId64 "  loss %.4f acc %.2f %%  %s  %s left",
             epoch, self->epochs, step, self->total_steps, loss, 100.0 * accuracy,
             rate_text((double)self->epoch_samples / (now - self->epoch_began), rate),
             time_text(seconds_left(self, step, now), left));
@@ -88,11 +125,11 @@ void run_progress_epoch(run_progress *self, int64_t step, int64_t epoch, double 
     if (self->active) {
         run_progress_end(self);
         if (isfinite(test_loss))
-            snprintf(test, sizeof test, "  test loss %.4f accuracy %.2f %%", test_loss, 100.0 * test_accuracy);
+            snprintf(test, sizeof test, "  test loss %.4f acc %.2f %%", test_loss, 100.0 * test_accuracy);
         int width = snprintf(NULL, 0, "%" PRId64, self->epochs);
-        BASE_INFO("epoch %*" PRId64 "/%" PRId64 "  loss %.4f accuracy %.2f %%%s  %s  %.1f s  %s left", width, epoch,
+        BASE_INFO("epoch %*" PRId64 "/%" PRId64 "  loss %.4f acc %.2f %%%s  %s  %s left", width, epoch,
                   self->epochs, loss, 100.0 * accuracy, test, rate_text((double)self->epoch_samples / seconds, rate),
-                  seconds, time_text(seconds_left(self, step, now), left));
+                  time_text(seconds_left(self, step, now), left));
     }
     self->epoch_began = now;
     self->epoch_samples = 0;

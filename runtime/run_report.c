@@ -303,7 +303,8 @@ base_status run_report_write(run_report *self, const run_report_result *result, 
     char path[PATH_MAX];
     file_name(self, "run.json", path);
     json_t *json = record_json(self, result, final);
-    char *text = json_dumps(json, JSON_INDENT(2));
+    /* 15 digits: 0.1 of the config stays 0.1. */
+    char *text = json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
     json_decref(json);
     if (!text)
         return BASE_FAIL(BASE_ERROR, "out of memory for %s", path);

@@ -38,7 +38,4 @@ typedef struct run_train_options {
  * whatever it is, as far as that is possible. */
 base_status run_train(run_job *job, const run_train_options *options, run_outcome *outcome);
 
-/* Seconds since this process was started by the system. */
-double run_seconds_since_start(void);
-
 #endif

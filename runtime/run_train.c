@@ -10,8 +10,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 /* State of the loops of a run. */
 typedef struct trainer {
@@ -23,24 +21,6 @@ typedef struct trainer {
     double loss_sum, correct;  /* of the epoch so far */
     int64_t samples;
 } trainer;
-
-double run_seconds_since_start(void)
-{
-    /* Field 22 of /proc/self/stat: start in clock ticks since boot. The name in field 2 may hold blanks. */
-    char text[1024];
-    FILE *f = fopen("/proc/self/stat", "re");
-    size_t n = f ? fread(text, 1, sizeof text - 1, f) : 0;
-    if (f)
-        fclose(f);
-    text[n] = '\0';
-    const char *at = strrchr(text, ')');
-    unsigned long long ticks;
-    if (!at || sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", &ticks) != 1)
-        return NAN;
-    struct timespec now;
-    clock_gettime(CLOCK_BOOTTIME, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec - (double)ticks / (double)sysconf(_SC_CLK_TCK);
-}
 
 static void start_epoch(trainer *self)
 {
@@ -118,10 +98,10 @@ static base_status train(trainer *self)
 static void print_start(const run_job *job)
 {
     const run_data_info *data = run_data_get_info(job->train_data);
-    BASE_INFO("ddpt %s: %d rank%s on %d node%s (%s, %s), %d thread%s each, %s", DDPT_VERSION, job->info.size,
+    BASE_INFO("ddpt %s: %d rank%s on %d node%s (%s, %s), %d thread%s each", DDPT_VERSION, job->info.size,
               job->info.size == 1 ? "" : "s", job->info.nodes, job->info.nodes == 1 ? "" : "s",
               comm_kind_name(comm_group_kind(job->group)), run_sync_name(job->sharded ? RUN_SYNC_SHARDED : RUN_SYNC_ALLREDUCE),
-              job->threads, job->threads == 1 ? "" : "s", job->ops->libraries(job->context));
+              job->threads, job->threads == 1 ? "" : "s");
     BASE_INFO("%s: %" PRId64 " parameters; %" PRId64 " training and %" PRId64 " test samples from %s", job->config->name,
               job->graph->parameters, data->samples, run_data_get_info(job->test_data)->samples, data->source);
     if (job->config->train.checkpoint.given)
@@ -151,7 +131,7 @@ base_status run_train(run_job *job, const run_train_options *options, run_outcom
     *outcome = (run_outcome){.train_loss = NAN, .train_accuracy = NAN, .test_loss = NAN, .test_accuracy = NAN};
     trainer self = {.job = job, .outcome = outcome};
     run_report_options report = {
-        .out = options->out, .command = options->command, .startup_s = run_seconds_since_start()};
+        .out = options->out, .command = options->command, .startup_s = base_time_since_start()};
     base_status status = run_report_create(job, &report, &self.report);
     if (status != BASE_OK) {
         run_report_destroy(&self.report);

@@ -22,6 +22,9 @@ typedef struct base_phases {
 /* Seconds since an arbitrary point; never runs backwards. */
 double base_time_now(void);
 
+/* Seconds since the system started this process, loading of libraries included; NaN where /proc does not say. */
+double base_time_since_start(void);
+
 /* Set all phases to zero and start `first`. */
 void base_phases_start(base_phases *self, base_phase first);
 

@@ -99,7 +99,7 @@ bad 2 'batch = 65 .*64 training samples' --set train.batch=65 t.cfg
 bad 2 'train.batch' --set train.batch=0 t.cfg
 bad 2 'train.batch' --set train.batch=many t.cfg
 bad 2 'train.botch.*batch' --set train.botch=4 t.cfg
-bad 2 'local.* 3 ranks' --set train.comm=local t.cfg
+bad 2 'local.*3' --set train.comm=local t.cfg
 bad 5 'gpu' --set train.device=gpu t.cfg
 bad 5 'bf16' --set train.precision=bf16 t.cfg
 bad 5 'nccl' --set train.comm=nccl t.cfg
@@ -111,7 +111,7 @@ config '{ type = "dense"; units = 60000; },
 '"$head"
 bad 1 't.cfg.* GiB .*memory' --set train.batch=60 t.cfg
 config "$head" '' 'format = "synthetic"; train_samples = 4000000000; classes = 3;'
-bad 2 'GiB' t.cfg
+bad 2 'samples' t.cfg
 
 # ---- data ----
 # idx FILE MAGIC COUNT NBYTES [SIDE]: an idx file of that header with zeros behind it; octal escapes.
