@@ -68,15 +68,8 @@ typedef struct ops_block {
     int64_t row, column, rows, columns;
 } ops_block;
 
-/* Blocks for a product (m, k) (k, n): large enough for a GEMM to run at its rate, small enough to stay in the cache. */
-ops_blocks ops_blocks_cut(int64_t m, int64_t n, int64_t k);
+ops_blocks ops_blocks_cut(int64_t m, int64_t n, int64_t block_rows, int64_t block_columns);
 ops_block ops_blocks_at(const ops_blocks *self, int64_t index);
-
-/* GEMM libraries choose kernels by the number of rows, and kernels for few rows round differently. Between these numbers of
- * rows they do not (a test looks), so that a row's result does not depend on how many others are computed with it: products
- * whose rows are samples are cut into blocks of OPS_ROWS_MIN to OPS_ROWS_MAX rows, and fewer rows are padded. */
-enum { OPS_ROWS_MIN = 16, OPS_ROWS_MAX = 64 };
-ops_blocks ops_blocks_cut_rows(int64_t m, int64_t n);
 
 /* The library's GEMM on the calling thread, with empty sums and empty matrices taken care of. */
 void ops_gemm_block(const ops_gemm_library *library, int trans_a, int trans_b, int64_t m, int64_t n, int64_t k,

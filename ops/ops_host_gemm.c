@@ -55,27 +55,14 @@ static int64_t least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-ops_blocks ops_blocks_cut(int64_t m, int64_t n, int64_t k)
+ops_blocks ops_blocks_cut(int64_t m, int64_t n, int64_t block_rows, int64_t block_columns)
 {
-    (void)k;
-    ops_blocks cut = {.rows = m, .columns = n, .block_rows = 256, .block_columns = 512};
+    ops_blocks cut = {.rows = m, .columns = n, .block_rows = block_rows, .block_columns = block_columns};
     if (m == 0 || n == 0)
         return cut;
     cut.block_rows = least(cut.block_rows, m);
     cut.block_columns = least(cut.block_columns, n);
     cut.across = (n + cut.block_columns - 1) / cut.block_columns;
-    cut.count = (m + cut.block_rows - 1) / cut.block_rows * cut.across;
-    return cut;
-}
-
-ops_blocks ops_blocks_cut_rows(int64_t m, int64_t n)
-{
-    ops_blocks cut = ops_blocks_cut(m, n, 0);
-    if (cut.count == 0)
-        return cut;
-    /* Of equal height, so that the last one is not a short one. */
-    int64_t blocks = (m + OPS_ROWS_MAX - 1) / OPS_ROWS_MAX;
-    cut.block_rows = (m + blocks - 1) / blocks;
     cut.count = (m + cut.block_rows - 1) / cut.block_rows * cut.across;
     return cut;
 }
@@ -111,7 +98,9 @@ static void gemm_task(void *context, int task, int ntasks, int thread)
 base_status ops_gemm_host(ops_context *self, int trans_a, int trans_b, int64_t m, int64_t n, int64_t k, const float *a,
                           int64_t lda, const float *b, int64_t ldb, int accumulate, float *c, int64_t ldc)
 {
-    gemm_job job = {self->gemm, trans_a, trans_b, accumulate, m, n, k, lda, ldb, ldc, a, b, c, ops_blocks_cut(m, n, k)};
+    /* Large enough for a GEMM to run at its rate, small enough to stay in the cache. */
+    ops_blocks blocks = ops_blocks_cut(m, n, 256, 512);
+    gemm_job job = {self->gemm, trans_a, trans_b, accumulate, m, n, k, lda, ldb, ldc, a, b, c, blocks};
     ops_host_run(self, job.blocks.count, gemm_task, &job);
     return BASE_OK;
 }

@@ -1,18 +1,16 @@
-/* ops_host_transposed.c: products with a transposed matrix of long rows.
+/* ops_host_transposed.c: products with a transposed matrix, c = a b^T, as c^T = b a^T.
  *
- * Libraries pack a transposed matrix column by column; rows of many KiB then meet in the same cache sets, and the
- * packing takes half as long as the product. Here pieces are transposed in registers, and the library multiplies them
- * as they are: (64, 4096) by (4096, 4096) transposed at 90 GF/s instead of 66, one core. That needs the 16 x 16 shuffles
- * of AVX-512: built for less, the pieces cost more than they save, and the library is called as it is.
+ * In a dense layer b is the weights, large, and a and c have a row a sample. Transposing a and c instead of b costs a few
+ * per cent of the product where transposing b costs half of it, and lets b be read as it lies in memory.
  */
 #include "ops_host_kernels.h"
 
 #include <string.h>
 
-#if defined(__AVX512F__) && defined(__GNUC__) && !defined(__clang__)
+/* Rows of a at a time; columns of a at a time, whose transpose stays in the second-level cache; columns of c at a time. */
+enum { TILE = 16, ROWS = 64, DEPTH = 512, COLUMNS = 64 };
 
-/* A piece of b: its transpose stays in the second-level cache, and on the stack. */
-enum { TILE = 16, PIECE_ROWS = 128, PIECE_COLUMNS = 512 };
+#if defined(__AVX512F__) && defined(__GNUC__) && !defined(__clang__)
 
 typedef float lanes __attribute__((vector_size(64)));
 typedef int32_t places __attribute__((vector_size(64)));
@@ -49,51 +47,59 @@ static inline __attribute__((always_inline)) void transpose_tile(const float *fr
         memcpy(to + i * ldt, &row[i], sizeof row[i]);
 }
 
-/* to (columns, PIECE_ROWS as stored) = from (rows, columns) transposed. */
-static void transpose(int64_t rows, int64_t columns, const float *from, int64_t ldf, float *to)
+#else
+
+static void transpose_tile(const float *from, int64_t ldf, float *to, int64_t ldt)
+{
+    for (int i = 0; i < TILE; i++)
+        for (int j = 0; j < TILE; j++)
+            to[j * ldt + i] = from[i * ldf + j];
+}
+
+#endif
+
+/* to (columns, rows) = from (rows, columns) transposed. */
+static void transpose(int64_t rows, int64_t columns, const float *from, int64_t ldf, float *to, int64_t ldt)
 {
     int64_t whole_rows = rows / TILE * TILE, whole_columns = columns / TILE * TILE;
     for (int64_t i = 0; i < whole_rows; i += TILE) {
         for (int64_t j = 0; j < whole_columns; j += TILE)
-            transpose_tile(from + i * ldf + j, ldf, to + j * PIECE_ROWS + i, PIECE_ROWS);
+            transpose_tile(from + i * ldf + j, ldf, to + j * ldt + i, ldt);
     }
     for (int64_t i = 0; i < rows; i++) {
         for (int64_t j = i < whole_rows ? whole_columns : 0; j < columns; j++)
-            to[j * PIECE_ROWS + i] = from[i * ldf + j];
+            to[j * ldt + i] = from[i * ldf + j];
     }
 }
 
-/* Whatever the number of rows m, since a row's result must not depend on it. */
-static int transposing_pays(int64_t k)
+static int64_t least(int64_t a, int64_t b)
 {
-    return k > 1024;
+    return a < b ? a : b;
 }
 
-void OPS_HOST(product_transposed)(const ops_gemm_library *library, int64_t m, int64_t n, int64_t k, const float *a,
-                                  int64_t lda, const float *b, int64_t ldb, int accumulate, float *c, int64_t ldc)
+void OPS_HOST(product_transposed)(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b, int64_t ldb,
+                                  int accumulate, float *c, int64_t ldc)
 {
-    if (!transposing_pays(k)) {
-        ops_gemm_block(library, 0, 1, m, n, k, a, lda, b, ldb, accumulate, c, ldc);
-        return;
-    }
-    _Alignas(64) float piece[PIECE_COLUMNS * PIECE_ROWS];
-    for (int64_t j = 0; j < n; j += PIECE_ROWS) {
-        int64_t rows = n - j < PIECE_ROWS ? n - j : PIECE_ROWS;
-        for (int64_t p = 0; p < k; p += PIECE_COLUMNS) {
-            int64_t columns = k - p < PIECE_COLUMNS ? k - p : PIECE_COLUMNS;
-            transpose(rows, columns, b + j * ldb + p, ldb, piece);
-            ops_gemm_block(library, 0, 0, m, rows, columns, a + p, lda, piece, PIECE_ROWS, accumulate || p > 0, c + j,
-                           ldc);
+    /* Columns that fill tiles but no row of a are zeros, and dropped at the end. */
+    _Alignas(64) float turned[DEPTH * ROWS], result[COLUMNS * ROWS];
+    for (int64_t i = 0; i < m; i += ROWS) {
+        int64_t rows = least(ROWS, m - i), wide = (rows + TILE - 1) / TILE * TILE;
+        for (int64_t p = 0; p < k; p += DEPTH) {
+            int64_t depth = least(DEPTH, k - p);
+            if (rows < wide)
+                memset(turned, 0, (size_t)(depth * wide) * sizeof *turned);
+            transpose(rows, depth, a + i * lda + p, lda, turned, wide);
+            for (int64_t j = 0; j < n; j += COLUMNS) {
+                int64_t columns = least(COLUMNS, n - j);
+                float *to = c + i * ldc + j;
+                int adds = accumulate || p > 0;
+                if (adds && rows < wide)
+                    memset(result, 0, sizeof result);
+                if (adds)
+                    transpose(rows, columns, to, ldc, result, wide);
+                OPS_HOST(product)(0, columns, wide, depth, b + j * ldb + p, ldb, turned, wide, adds, result, wide);
+                transpose(columns, rows, result, wide, to, ldc);
+            }
         }
     }
 }
-
-#else
-
-void OPS_HOST(product_transposed)(const ops_gemm_library *library, int64_t m, int64_t n, int64_t k, const float *a,
-                                  int64_t lda, const float *b, int64_t ldb, int accumulate, float *c, int64_t ldc)
-{
-    ops_gemm_block(library, 0, 1, m, n, k, a, lda, b, ldb, accumulate, c, ldc);
-}
-
-#endif

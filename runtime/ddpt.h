@@ -10,7 +10,8 @@
  *
  * Every call but ddpt_version and ddpt_error is collective over the ranks of the MPI job (one rank without mpirun), and returns
  * the same status on all of them. MPI is initialised unless the caller has done so, and then finalised by ddpt_run_close.
- * One run at a time in a process; one thread.
+ * One run at a time in a process; one thread. MPI cannot start twice, so a program that opens several runs calls MPI_Init (and
+ * MPI_Finalize) itself.
  */
 #ifndef DDPT_H
 #define DDPT_H

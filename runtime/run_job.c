@@ -19,12 +19,32 @@ typedef struct affinity {
     cpu_set_t mask;
 } affinity;
 
+/* The lowest hardware thread of the core that `cpu` belongs to; itself where the system does not say. */
+static size_t first_sibling(size_t cpu)
+{
+    char path[96];
+    snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%zu/topology/thread_siblings_list", cpu);
+    FILE *f = fopen(path, "re");
+    size_t first = cpu;
+    if (f && fscanf(f, "%zu", &first) != 1)
+        first = cpu;
+    if (f)
+        fclose(f);
+    return first;
+}
+
+/* One hardware thread a core: two that share a core's arithmetic do not add to it. */
 static void own_affinity(comm_world *world, affinity *mine)
 {
     memset(mine, 0, sizeof *mine);
     snprintf(mine->host, sizeof mine->host, "%.*s", (int)sizeof mine->host - 1, comm_world_get_info(world)->host);
     if (sched_getaffinity(0, sizeof mine->mask, &mine->mask) != 0)
         CPU_SET(0, &mine->mask);
+    for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        size_t first = CPU_ISSET(cpu, &mine->mask) ? first_sibling(cpu) : cpu;
+        if (first != cpu && first < CPU_SETSIZE && CPU_ISSET(first, &mine->mask))
+            CPU_CLR(cpu, &mine->mask);
+    }
 }
 
 static int shares_core(const affinity *a, const affinity *b)

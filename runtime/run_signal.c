@@ -10,6 +10,9 @@
 /* Ranks that cannot agree on a step by then (one is gone, a step is long) just end. */
 enum { GRACE_US = 800000 };
 
+/* A frame with all of AVX-512 and AMX is 11 KiB. */
+enum { STACK_BYTES = 64 * 1024 };
+
 static volatile sig_atomic_t interrupted;
 
 static void on_grace_over(int signal)
@@ -28,6 +31,24 @@ static void on_interrupt(int signal)
     setitimer(ITIMER_REAL, &grace, NULL);
 }
 
+/* oneDNN's GEMM kernels use the stack pointer as one register more and point it into their workspace: a signal's frame there
+ * would overwrite the heap. So all handlers of this thread, MPI's among them, get a stack of their own; our other threads block
+ * all signals. */
+static void move_handlers(void)
+{
+    static char memory[STACK_BYTES];
+    stack_t stack = {.ss_sp = memory, .ss_size = sizeof memory};
+    sigaltstack(&stack, NULL);
+    for (int s = 1; s <= SIGRTMAX; s++) {
+        struct sigaction action;
+        if (sigaction(s, NULL, &action) != 0 || (action.sa_flags & SA_ONSTACK) || action.sa_handler == SIG_DFL ||
+            action.sa_handler == SIG_IGN)
+            continue;
+        action.sa_flags |= SA_ONSTACK;
+        sigaction(s, &action, NULL);
+    }
+}
+
 void run_signal_install(void)
 {
     struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = SA_RESTART};
@@ -35,6 +56,7 @@ void run_signal_install(void)
     sigaction(SIGINT, &action, NULL);
     action.sa_handler = on_grace_over;
     sigaction(SIGALRM, &action, NULL);
+    move_handlers();
 }
 
 int run_signal_interrupted(void)
