@@ -45,7 +45,7 @@ static void print_overview(FILE *to)
     for (int i = 0; i < COMMAND_COUNT; i++)
         fprintf(to, "  %-9s %s\n", commands[i]->name, commands[i]->summary);
     fputs("  help      this text; `ddpt help COMMAND` for one command\n\n"
-          "      --version  the version and what this build consists of\n\n"
+          "      --version  the version\n\n"
           "Start with:  mpirun -n 2 ddpt train examples/digits.cfg\n",
           to);
 }

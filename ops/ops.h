@@ -1,10 +1,10 @@
 /* ops.h: the mathematics of a step as one const table of functions a back end, and the contract of every slot.
  *
  * Letters: B samples of this rank, H x W pixels, C channels, M rows, N output features, K input features.
- * Tensors are float32, row-major, channels last: an image batch is (B, H, W, C), a matrix (M, N). Addresses are aligned to
- * 64 bytes unless a slot says otherwise. B and M may be 0: then outputs that sum over samples are set to zero.
- * Gradients of parameters are written, not added to. A gradient of an input (dx) is added to where `accumulate` is not 0
- * and written otherwise; dx NULL means that nobody wants it. Inputs and outputs do not overlap unless a slot says so.
+ * Tensors are float32, row-major, channels last: an image batch is (B, H, W, C), a matrix (M, N). Addresses are aligned
+ * to 64 bytes unless a slot says otherwise. B and M may be 0: then outputs that sum over samples are set to zero.
+ * Gradients of parameters are written, not added to. A gradient of an input (dx) is added to where `accumulate` is not
+ * 0 and written otherwise; dx NULL means that nobody wants it. Inputs and outputs do not overlap unless a slot says so.
  * A sample's numbers (outputs, dx) do not depend on which other samples are in the batch, nor on how many, to the bit.
  * Slots run in order on the context's stream; on the host they have finished when they return. They allocate nothing:
  * what they need is reserved by open and by the *_create slots. All are Local. Results do not depend on the number of
@@ -24,7 +24,14 @@
 typedef struct ops_context ops_context; /* a back end's state: threads, library handles, scratch */
 typedef struct ops_conv ops_conv;       /* a convolution made ready for its shape */
 
-typedef enum ops_activation { OPS_IDENTITY, OPS_RELU, OPS_GELU, OPS_TANH, OPS_SIGMOID, OPS_ACTIVATION_COUNT } ops_activation;
+typedef enum ops_activation {
+    OPS_IDENTITY,
+    OPS_RELU,
+    OPS_GELU,
+    OPS_TANH,
+    OPS_SIGMOID,
+    OPS_ACTIVATION_COUNT
+} ops_activation;
 
 /* GELU is x Phi(x) with the exact normal distribution function (erf). */
 const char *ops_activation_name(ops_activation a);
@@ -49,7 +56,8 @@ typedef struct ops_conv2d {
 } ops_conv2d;
 
 /* x (B, H, W, C) -> y (B, OH, OW, C). Padding never wins a maximum; an average divides by the number of pixels that lie
- * inside the image. kernel_h * kernel_w <= 255 for max (the winner's place in its window is kept in a byte); pad < kernel. */
+ * inside the image. kernel_h * kernel_w <= 255 for max (the winner's place in its window is kept in a byte); pad <
+ * kernel. */
 typedef struct ops_pool2d {
     int64_t h, w, c;
     int64_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w;
@@ -77,7 +85,8 @@ typedef struct ops_options {
     base_pool *pool;     /* borrowed for the context's life */
     base_device *device; /* borrowed */
     base_stream *stream; /* borrowed */
-    const char *gemm;    /* "auto", "openblas", "onednn": the host's GEMM library; auto takes the faster one known */
+    const char
+        *gemm; /* "auto", "openblas", "onednn": the host's library for slot gemm and convolutions; auto: the faster */
 } ops_options;
 
 typedef struct ops_table {
@@ -96,10 +105,10 @@ typedef struct ops_table {
     base_status (*dense_forward)(ops_context *self, const ops_dense *op, int64_t m, const float *x, const float *w,
                                  const float *b, float *y, float *z);
     /* dy (M, N) is overwritten with the gradient before the activation, dz; dx (M, K) = dz w^T, or NULL. */
-    base_status (*dense_backward_data)(ops_context *self, const ops_dense *op, int64_t m, const float *w, const float *y,
-                                       const float *z, float *dy, float *dx, int accumulate);
-    /* Rows from .. to - 1 of dw (K, N) = x^T dz; db (N) = the sum of dz over its rows in their order, or NULL. M here is all
-     * samples that the gradient is summed over. An element does not depend on from and to. */
+    base_status (*dense_backward_data)(ops_context *self, const ops_dense *op, int64_t m, const float *w,
+                                       const float *y, const float *z, float *dy, float *dx, int accumulate);
+    /* Rows from .. to - 1 of dw (K, N) = x^T dz; db (N) = the sum of dz over its rows in their order, or NULL. M here
+     * is all samples that the gradient is summed over. An element does not depend on from and to. */
     base_status (*dense_backward_weights)(ops_context *self, const ops_dense *op, int64_t m, int64_t from, int64_t to,
                                           const float *x, const float *dz, float *dw, float *db);
 
@@ -108,9 +117,9 @@ typedef struct ops_table {
     void (*conv2d_destroy)(ops_conv **conv);
     base_status (*conv2d_forward)(ops_context *self, ops_conv *conv, int64_t batch, const float *x, const float *w,
                                   const float *b, float *y, float *z);
-    /* dy (B, OH, OW, N) is overwritten with the gradient before the activation, dz; dx (B, H, W, C) or NULL. dw (KH, KW, C, N)
-     * and db (N) or NULL are sums over samples in double of each sample's gradient in float, so that how samples are shared
-     * among ranks does not show. w is not read once dw and db are complete. */
+    /* dy (B, OH, OW, N) is overwritten with the gradient before the activation, dz; dx (B, H, W, C) or NULL. dw (KH,
+     * KW, C, N) and db (N) or NULL are sums over samples in double of each sample's gradient in float, so that how
+     * samples are shared among ranks does not show. w is not read once dw and db are complete. */
     base_status (*conv2d_backward)(ops_context *self, ops_conv *conv, int64_t batch, const float *x, const float *w,
                                    const float *y, const float *z, float *dy, double *dw, double *db, float *dx,
                                    int accumulate);
@@ -126,20 +135,22 @@ typedef struct ops_table {
 
     /* Batch normalisation over rows x (R, C), R = B H W, in the steps between which ranks add up their sums.
      * 1. sums (2 C) = {sum of x, sum of x^2} over this rank's rows, in double.
-     * 2. after the sums are added up over ranks: mean (C), invstd (C) = 1 / sqrt(var + eps) from `count` rows, var biased;
-     *    running_mean and running_var (C) move by `momentum` towards mean and the unbiased variance (biased if count is 1).
+     * 2. after the sums are added up over ranks: mean (C), invstd (C) = 1 / sqrt(var + eps) from `count` rows, var
+     * biased; running_mean and running_var (C) move by `momentum` towards mean and the unbiased variance (biased if
+     * count is 1).
      * 3. y = f(gamma (x - mean) invstd + beta).
      * In evaluation step 3 is taken with mean and invstd made from the running ones by batch_norm_running. */
     base_status (*batch_norm_sums)(ops_context *self, int64_t rows, int64_t c, const float *x, double *sums);
-    base_status (*batch_norm_statistics)(ops_context *self, int64_t c, const double *sums, int64_t count, float momentum,
-                                         float eps, float *mean, float *invstd, float *running_mean, float *running_var);
+    base_status (*batch_norm_statistics)(ops_context *self, int64_t c, const double *sums, int64_t count,
+                                         float momentum, float eps, float *mean, float *invstd, float *running_mean,
+                                         float *running_var);
     base_status (*batch_norm_running)(ops_context *self, int64_t c, const float *running_mean, const float *running_var,
                                       float eps, float *mean, float *invstd);
-    base_status (*batch_norm_forward)(ops_context *self, int64_t rows, int64_t c, ops_activation activation, const float *x,
-                                      const float *mean, const float *invstd, const float *gamma, const float *beta,
-                                      float *y, float *z);
-    /* 1. dy is overwritten with the gradient before the activation; sums (2 C) = {sum of dy, sum of dy xhat} over this rank's
-     *    rows, xhat = (x - mean) invstd; dbeta (C) and dgamma (C) are those sums again (this rank's share).
+    base_status (*batch_norm_forward)(ops_context *self, int64_t rows, int64_t c, ops_activation activation,
+                                      const float *x, const float *mean, const float *invstd, const float *gamma,
+                                      const float *beta, float *y, float *z);
+    /* 1. dy is overwritten with the gradient before the activation; sums (2 C) = {sum of dy, sum of dy xhat} over this
+     * rank's rows, xhat = (x - mean) invstd; dbeta (C) and dgamma (C) are those sums again (this rank's share).
      * 2. after the sums are added up: dx = gamma invstd (dy - sums[c] / count - xhat sums[C + c] / count). */
     base_status (*batch_norm_backward_sums)(ops_context *self, int64_t rows, int64_t c, ops_activation activation,
                                             const float *x, const float *mean, const float *invstd, const float *y,
@@ -149,14 +160,15 @@ typedef struct ops_table {
                                        const float *dy, float *dx, int accumulate);
 
     /* Elementwise, y may be x, dx may be dy. */
-    base_status (*activation_forward)(ops_context *self, ops_activation activation, int64_t count, const float *x, float *y);
+    base_status (*activation_forward)(ops_context *self, ops_activation activation, int64_t count, const float *x,
+                                      float *y);
     /* x (the input) is read for activations that keep it, y otherwise; the other may be NULL. */
     base_status (*activation_backward)(ops_context *self, ops_activation activation, int64_t count, const float *x,
                                        const float *y, const float *dy, float *dx, int accumulate);
 
-    /* Sample i of the batch (N features each) has number first_sample + i within the global batch; element e of it is kept
-     * when its Philox word (base_random.h) >= rate * 2^32, and then scaled by 1 / (1 - rate). y may be x.
-     * mask (B, N): 1 kept, 0 dropped. */
+    /* Sample i of the batch (N features each) has number first_sample + i within the global batch; element e of it is
+     * kept when its Philox word (base_random.h) >= rate * 2^32, and then scaled by 1 / (1 - rate). y may be x. mask (B,
+     * N): 1 kept, 0 dropped. */
     base_status (*dropout_forward)(ops_context *self, int64_t batch, int64_t n, float rate, const base_random *random,
                                    int64_t first_sample, const float *x, float *y, uint8_t *mask);
     base_status (*dropout_backward)(ops_context *self, int64_t batch, int64_t n, float rate, const uint8_t *mask,
@@ -167,13 +179,14 @@ typedef struct ops_table {
     /* y (count) = sum of the `inputs` tensors x[i] (count), from the first to the last. */
     base_status (*add)(ops_context *self, int inputs, int64_t count, const float *const *x, float *y);
     /* y (R, sum of c[i]) is the tensors x[i] (R, c[i]) side by side. */
-    base_status (*concat)(ops_context *self, int inputs, int64_t rows, const int64_t *c, const float *const *x, float *y);
+    base_status (*concat)(ops_context *self, int inputs, int64_t rows, const int64_t *c, const float *const *x,
+                          float *y);
     /* The columns from .. from + c of y (R, total): dx (R, c). */
-    base_status (*concat_backward)(ops_context *self, int64_t rows, int64_t total, int64_t from, int64_t c, const float *dy,
-                                   float *dx, int accumulate);
+    base_status (*concat_backward)(ops_context *self, int64_t rows, int64_t total, int64_t from, int64_t c,
+                                   const float *dy, float *dx, int accumulate);
 
-    /* result[0] = sum over this rank's samples of the loss, result[1] = number of samples whose largest output (the first of
-     * equals) is their label. dlogits (B, N) = scale * gradient of each sample's loss; NULL: evaluation.
+    /* result[0] = sum over this rank's samples of the loss, result[1] = number of samples whose largest output (the
+     * first of equals) is their label. dlogits (B, N) = scale * gradient of each sample's loss; NULL: evaluation.
      * labels (B) in 0 .. N - 1.
      * softmax_cross_entropy: -log softmax(logits)[label], stable for any finite logits.
      * mean_squared_error: mean over N of (output - one_hot(label))^2. */
@@ -190,14 +203,14 @@ typedef struct ops_table {
     base_status (*round)(ops_context *self, int64_t count, const double *from, float *to);
     base_status (*sum_of_squares)(ops_context *self, int64_t count, const float *x, double *result);
 
-    /* x[i] = pixels[i] * scale[i % C] + shift[i % C]; count a multiple of C. Uses no pool and no state: any thread may call
-     * it, with self NULL on the host. */
+    /* x[i] = pixels[i] * scale[i % C] + shift[i % C]; count a multiple of C. Uses no pool and no state: any thread may
+     * call it, with self NULL on the host. */
     base_status (*normalize)(ops_context *self, int64_t count, int64_t c, const uint8_t *pixels, const float *scale,
                              const float *shift, float *x);
 } ops_table;
 
-/* The host's table for this machine's instruction set, chosen on the first call (DDPT_ISA=generic|avx2|avx512 forces one
- * that the machine has). */
+/* The host's table for this machine's instruction set, chosen on the first call (DDPT_ISA=generic|avx2|avx512 forces
+ * one that the machine has). */
 const ops_table *ops_host(void);
 
 #endif

@@ -190,8 +190,8 @@ static void backward_task(void *context, int task, int ntasks, int thread)
             status = conv->engine->backward_data(conv, samples, job->dy + i * conv->y_floats, job->w, job->accumulate,
                                                  job->dx + i * conv->x_floats, thread, scratch);
         for (int64_t s = i; s < i + samples && status == BASE_OK; s++) {
-            status = conv->engine->backward_weights(conv, job->x + s * conv->x_floats, job->dy + s * conv->y_floats, part,
-                                                    thread, scratch);
+            status = conv->engine->backward_weights(conv, job->x + s * conv->x_floats, job->dy + s * conv->y_floats,
+                                                    part, thread, scratch);
             add_double(conv->share_floats, part, share);
         }
     }

@@ -9,9 +9,9 @@
 
 #include "ops_host.h"
 
-/* A gradient of the weights is made for one sample at a time in float and summed in double, in which the sum is exact but for
- * its last bits, so that it does not show how samples are shared among groups or ranks. Each group of samples has a sum of its
- * own: more groups are more parallel work and more memory. */
+/* A gradient of the weights is made for one sample at a time in float and summed in double, in which the sum is exact
+ * but for its last bits, so that it does not show how samples are shared among groups or ranks. Each group of samples
+ * has a sum of its own: more groups are more parallel work and more memory. */
 enum { OPS_CONV_MAX_GROUPS = 16, OPS_CONV_MIN_GROUPS = 4, OPS_CONV_GROUP_BYTES = 32 << 20 };
 
 typedef struct ops_conv_engine {

@@ -250,7 +250,8 @@ static base_status create_onednn(ops_conv *conv, int *fits)
         return BASE_ERROR;
     for (; s->threads < threads; s->threads++)
         BASE_TRY(create_thread(s, &s->thread[s->threads]));
-    int64_t result = conv->op.wants_dx ? conv->x_floats * conv->step_samples : 0; /* of a step that is added to something */
+    int64_t result =
+        conv->op.wants_dx ? conv->x_floats * conv->step_samples : 0; /* of a step that is added to something */
     s->scratch_floats = (s->scratch_floats + 15) / 16 * 16;
     conv->thread_floats = s->scratch_floats + result;
     return BASE_OK;

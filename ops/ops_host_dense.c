@@ -45,8 +45,8 @@ static void forward_task(void *context, int task, int ntasks, int thread)
 base_status OPS_HOST(dense_forward)(ops_context *self, const ops_dense *op, int64_t m, const float *x, const float *w,
                                     const float *b, float *y, float *z)
 {
-    dense_job job = {.op = op, .m = m, .x = x, .w = w, .b = b, .y = y,
-                     .z = ops_activation_keeps_input(op->activation) ? z : NULL};
+    dense_job job = {
+        .op = op, .m = m, .x = x, .w = w, .b = b, .y = y, .z = ops_activation_keeps_input(op->activation) ? z : NULL};
     job.blocks = ops_blocks_cut(m, op->n, BLOCK_ROWS, FORWARD_COLUMNS);
     ops_host_run(self, job.blocks.count, forward_task, &job);
     return BASE_OK;
@@ -79,7 +79,12 @@ static void data_task(void *context, int task, int ntasks, int thread)
 base_status OPS_HOST(dense_backward_data)(ops_context *self, const ops_dense *op, int64_t m, const float *w,
                                           const float *y, const float *z, float *dy, float *dx, int accumulate)
 {
-    dense_job job = {.op = op, .m = m, .w = w, .dy = dy, .dx = dx, .accumulate = accumulate,
+    dense_job job = {.op = op,
+                     .m = m,
+                     .w = w,
+                     .dy = dy,
+                     .dx = dx,
+                     .accumulate = accumulate,
                      .kept = ops_activation_keeps_input(op->activation) ? z : y};
     if (op->activation != OPS_IDENTITY)
         ops_host_run(self, (m + SLOPE_ROWS - 1) / SLOPE_ROWS, slope_task, &job);
@@ -115,8 +120,8 @@ static void weights_task(void *context, int task, int ntasks, int thread)
     (1, at.rows, at.columns, job->m, job->x + row, k, job->dz + at.column, n, 0, job->dw + row * n + at.column, n);
 }
 
-base_status OPS_HOST(dense_backward_weights)(ops_context *self, const ops_dense *op, int64_t m, int64_t from, int64_t to,
-                                             const float *x, const float *dz, float *dw, float *db)
+base_status OPS_HOST(dense_backward_weights)(ops_context *self, const ops_dense *op, int64_t m, int64_t from,
+                                             int64_t to, const float *x, const float *dz, float *dw, float *db)
 {
     dense_job job = {.op = op, .m = m, .x = x, .dz = dz, .dw = dw, .db = db, .from = from};
     job.blocks = ops_blocks_cut(to - from, op->n, BLOCK_ROWS, WEIGHTS_COLUMNS);

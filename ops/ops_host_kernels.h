@@ -27,16 +27,16 @@ base_status OPS_HOST(dense_forward)(ops_context *self, const ops_dense *op, int6
                                     const float *b, float *y, float *z);
 base_status OPS_HOST(dense_backward_data)(ops_context *self, const ops_dense *op, int64_t m, const float *w,
                                           const float *y, const float *z, float *dy, float *dx, int accumulate);
-base_status OPS_HOST(dense_backward_weights)(ops_context *self, const ops_dense *op, int64_t m, int64_t from, int64_t to,
-                                             const float *x, const float *dz, float *dw, float *db);
+base_status OPS_HOST(dense_backward_weights)(ops_context *self, const ops_dense *op, int64_t m, int64_t from,
+                                             int64_t to, const float *x, const float *dz, float *dw, float *db);
 
-/* c (m, n) = or += op(a) b on the calling thread; op(a) is (m, k): a, or a (k, m) transposed where trans_a. An element of c is
- * the same to the bit in any product that holds it, whatever m and n. Any address: ops_host_product.c */
-void OPS_HOST(product)(int trans_a, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b, int64_t ldb,
-                       int accumulate, float *c, int64_t ldc);
+/* c (m, n) = or += op(a) b on the calling thread; op(a) is (m, k): a, or a (k, m) transposed where trans_a. An element
+ * of c is the same to the bit in any product that holds it, whatever m and n. Any address: ops_host_product.c */
+void OPS_HOST(product)(int trans_a, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b,
+                       int64_t ldb, int accumulate, float *c, int64_t ldc);
 /* The same with b (n, k) transposed: ops_host_transposed.c */
-void OPS_HOST(product_transposed)(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b, int64_t ldb,
-                                  int accumulate, float *c, int64_t ldc);
+void OPS_HOST(product_transposed)(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b,
+                                  int64_t ldb, int accumulate, float *c, int64_t ldc);
 
 /* Convolution: ops_host_conv.c */
 base_status OPS_HOST(conv2d_create)(ops_context *self, const ops_conv2d *op, int64_t max_batch, ops_conv **conv);

@@ -1,8 +1,8 @@
 /* ops_host_product.c: matrix products whose elements do not depend on how many there are.
  *
- * GEMM libraries choose kernels by the number of rows, and kernels differ in the order of their sums; on some processors even
- * rows of one product do. Here each element of c is one chain of multiplications and additions from the first p to the last,
- * whatever the shape, so any cut into blocks, rows, ranks or threads gives the same bits.
+ * GEMM libraries choose kernels by the number of rows, and kernels differ in the order of their sums; on some
+ * processors even rows of one product do. Here each element of c is one chain of multiplications and additions from the
+ * first p to the last, whatever the shape, so any cut into blocks, rows, ranks or threads gives the same bits.
  */
 #include "ops_host_kernels.h"
 
@@ -26,8 +26,8 @@ typedef struct factor {
     int64_t row, step;
 } factor;
 
-static inline __attribute__((always_inline)) void tile(int rows, int vectors, int64_t k, factor f, const float *b, int64_t ldb,
-                                                       int accumulate, float *c, int64_t ldc)
+static inline __attribute__((always_inline)) void tile(int rows, int vectors, int64_t k, factor f, const float *b,
+                                                       int64_t ldb, int accumulate, float *c, int64_t ldc)
 {
     lanes sum[TILE_ROWS][TILE_VECTORS];
 #pragma GCC unroll 8
@@ -69,8 +69,8 @@ static inline __attribute__((always_inline)) void tiles(int vectors, int64_t m, 
         tile(1, vectors, k, f, b, ldb, accumulate, c + i * ldc, ldc);
 }
 
-static __attribute__((noinline)) void panel(int64_t vectors, int64_t m, int64_t k, factor f, const float *b, int64_t ldb,
-                                            int accumulate, float *c, int64_t ldc)
+static __attribute__((noinline)) void panel(int64_t vectors, int64_t m, int64_t k, factor f, const float *b,
+                                            int64_t ldb, int accumulate, float *c, int64_t ldc)
 {
     switch (vectors) {
     case 1: tiles(1, m, k, f, b, ldb, accumulate, c, ldc); return;
@@ -108,8 +108,8 @@ static int64_t panel_vectors(int64_t left)
     return left == TILE_VECTORS + 1 && TILE_VECTORS > 2 ? 2 : least(left, TILE_VECTORS);
 }
 
-void OPS_HOST(product)(int trans_a, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b, int64_t ldb,
-                       int accumulate, float *c, int64_t ldc)
+void OPS_HOST(product)(int trans_a, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b,
+                       int64_t ldb, int accumulate, float *c, int64_t ldc)
 {
     if (k == 0 && !accumulate) {
         for (int64_t i = 0; i < m; i++)

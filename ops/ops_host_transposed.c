@@ -1,13 +1,14 @@
 /* ops_host_transposed.c: products with a transposed matrix, c = a b^T, as c^T = b a^T.
  *
- * In a dense layer b is the weights, large, and a and c have a row a sample. Transposing a and c instead of b costs a few
- * per cent of the product where transposing b costs half of it, and lets b be read as it lies in memory.
+ * In a dense layer b is the weights, large, and a and c have a row a sample. Transposing a and c instead of b costs a
+ * few per cent of the product where transposing b costs half of it, and lets b be read as it lies in memory.
  */
 #include "ops_host_kernels.h"
 
 #include <string.h>
 
-/* Rows of a at a time; columns of a at a time, whose transpose stays in the second-level cache; columns of c at a time. */
+/* Rows of a at a time; columns of a at a time, whose transpose stays in the second-level cache; columns of c at a time.
+ */
 enum { TILE = 16, ROWS = 64, DEPTH = 512, COLUMNS = 64 };
 
 #if defined(__AVX512F__) && defined(__GNUC__) && !defined(__clang__)
@@ -77,8 +78,8 @@ static int64_t least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-void OPS_HOST(product_transposed)(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b, int64_t ldb,
-                                  int accumulate, float *c, int64_t ldc)
+void OPS_HOST(product_transposed)(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b,
+                                  int64_t ldb, int accumulate, float *c, int64_t ldc)
 {
     /* Columns that fill tiles but no row of a are zeros, and dropped at the end. */
     _Alignas(64) float turned[DEPTH * ROWS], result[COLUMNS * ROWS];

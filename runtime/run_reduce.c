@@ -28,6 +28,7 @@ struct run_reduce {
     run_optim *optim;
     int rank, size;
     int owns_parts;   /* this rank updates its part alone, not the whole bucket */
+    int one_operands, one_params; /* a single copy of them where ranks share memory: nothing to gather */
     bucket_state *buckets;
     int started;      /* buckets whose sum was started in this step */
     int64_t global_count;
@@ -62,7 +63,7 @@ static base_status cut_joint(run_reduce *self, bucket_state *b)
     b->has_bias = self->rank == self->size - 1;
     b->part_begin = b->bucket->begin + cuts[self->rank];
     b->part_count = cuts[self->rank + 1] - cuts[self->rank];
-    if (comm_slab_is_one(run_net_operands(self->o.net)))
+    if (self->one_operands)
         return BASE_OK;
     b->x_cuts = new_cuts(self);
     b->dz_cuts = new_cuts(self);
@@ -113,6 +114,8 @@ base_status run_reduce_create(const run_reduce_options *options, run_reduce **ou
     self->rank = comm_group_rank(options->group);
     self->size = comm_group_size(options->group);
     self->owns_parts = options->sharded || self->size == 1;
+    self->one_operands = comm_slab_is_one(run_net_operands(options->net));
+    self->one_params = comm_slab_is_one(run_net_params(options->net));
     *out = self;
     size_t elements = 0;
     BASE_TRY(create_buckets(self, &elements));
@@ -156,9 +159,9 @@ static base_status start_joint(run_reduce *self, bucket_state *b)
     const run_node *node = &self->o.graph->nodes[b->bucket->node];
     int input = self->o.graph->nodes[node->inputs[0]].tensor;
     const run_plan_node *nodes = self->o.plan->nodes;
-    /* One copy: that all ranks have come here makes their rows visible. */
-    if (!b->x_cuts)
-        return comm_all_gather_start(self->o.group, run_net_operands(self->o.net), 0, 0, NULL, &b->sum[0]);
+    /* One copy: the rows of all ranks are visible after the collective that comes before run_reduce_finish. */
+    if (self->one_operands)
+        return BASE_OK;
     BASE_TRY(gather_operand(self, nodes[input].joint_value, node->dense.k, b->x_cuts, &b->sum[0]));
     return gather_operand(self, nodes[node->number].joint_gradient, node->dense.n, b->dz_cuts, &b->sum[1]);
 }
@@ -292,10 +295,24 @@ static base_status update_bucket(run_reduce *self, bucket_state *b, const update
             BASE_TRY(make_gradient(self, b, phases));
         BASE_TRY(apply(self, b, u, b->begin, b->count, phases));
     }
-    if (!self->o.sharded)
+    if (!self->o.sharded || self->one_params)
         return BASE_OK;
     return comm_all_gather_start(self->o.group, run_net_params(self->o.net), b->bucket->begin, b->bucket->count, b->cuts,
                                  &b->gather);
+}
+
+/* All parts of the parameters on all ranks. On a single copy that is one sync point, not one a bucket: where ranks share cores
+ * each costs every rank a sleep. */
+static base_status gather_params(run_reduce *self)
+{
+    if (self->one_params) {
+        comm_request *all;
+        BASE_TRY(comm_all_gather_start(self->o.group, run_net_params(self->o.net), 0, self->o.plan->param_elements, NULL, &all));
+        return comm_request_wait(&all);
+    }
+    for (int i = 0; i < self->o.plan->bucket_count; i++)
+        BASE_TRY(comm_request_wait(&self->buckets[i].gather));
+    return BASE_OK;
 }
 
 base_status run_reduce_finish(run_reduce *self, double lr, int64_t step, base_phases *phases)
@@ -307,8 +324,8 @@ base_status run_reduce_finish(run_reduce *self, double lr, int64_t step, base_ph
     for (int i = 0; i < self->o.plan->bucket_count; i++)
         BASE_TRY(update_bucket(self, &self->buckets[i], &u, clips, phases));
     base_phases_switch(phases, BASE_PHASE_REDUCE);
-    for (int i = 0; self->o.sharded && i < self->o.plan->bucket_count; i++)
-        BASE_TRY(comm_request_wait(&self->buckets[i].gather));
+    if (self->o.sharded)
+        BASE_TRY(gather_params(self));
     self->started = 0;
     return BASE_OK;
 }

@@ -41,7 +41,8 @@ run_optim *run_reduce_optim(run_reduce *self);
  * others on. */
 base_status run_reduce_ready(run_reduce *self, int b, int64_t global_count);
 
-/* Wait for the sums, clip, update, wait for the parameters. `step` counts from 1. Phases: reduce while waiting, backward for joint
+/* Wait for the sums, clip, update, wait for the parameters. The caller has waited for a collective that all ranks started after
+ * the last run_reduce_ready (that of the step's loss). `step` counts from 1. Phases: reduce while waiting, backward for joint
  * sums, update. */
 base_status run_reduce_finish(run_reduce *self, double lr, int64_t step, base_phases *phases);
 

@@ -47,15 +47,13 @@ base_status run_step_train(run_job *job, int64_t step, base_phases *phases, run_
     sums[SUM_INTERRUPTED] = run_signal_interrupted();
 
     base_phases_switch(phases, BASE_PHASE_BACKWARD);
-    comm_request *summing;
-    BASE_TRY(comm_small_all_reduce_start(job->group, sums, SUM_COUNT, COMM_F64, COMM_SUM, &summing));
     for (int b = 0; b < job->backward->count; b++) {
         BASE_TRY(run_net_backward(job->net, &batch, b, phases));
         BASE_TRY(run_reduce_ready(job->reduce, b, batch.global_count));
     }
 
     base_phases_switch(phases, BASE_PHASE_REDUCE);
-    BASE_TRY(comm_request_wait(&summing));
+    BASE_TRY(comm_small_all_reduce(job->group, sums, SUM_COUNT, COMM_F64, COMM_SUM));
     if (!isfinite(sums[SUM_LOSS])) {
         BASE_TRY(run_reduce_drain(job->reduce));
         return diverged(job, own_loss, step);
@@ -76,7 +74,13 @@ base_status run_step_evaluate(run_job *job, double *loss, double *accuracy)
     double sums[4] = {0}; /* loss, right answers, samples, ranks asked to stop */
     int64_t steps = run_sampler_steps(&job->test_sampler);
     BASE_TRY(run_loader_seek(job->test_loader, 0, 0));
-    for (int64_t s = 0; s < steps && !run_signal_interrupted(); s++) {
+    for (int64_t s = 0; s < steps; s++) {
+        /* Which rows of the shared operands are a rank's depends on the size of the batch: nobody may write those of the short
+         * last one while others still work on one before. Whoever was interrupted comes here too. */
+        if (s > 0 && s == steps - 1)
+            BASE_TRY(comm_barrier(job->group));
+        if (run_signal_interrupted())
+            continue;
         run_batch loaded;
         double part[2];
         BASE_TRY(run_loader_next(job->test_loader, &loaded));

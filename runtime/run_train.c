@@ -10,6 +10,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* State of the loops of a run. */
 typedef struct trainer {
@@ -64,6 +65,19 @@ static base_status one_step(trainer *self, int64_t epoch)
                : BASE_OK;
 }
 
+/* The last update can be the one that goes wrong. */
+static base_status evaluate(trainer *self, int64_t epoch)
+{
+    run_outcome *outcome = self->outcome;
+    BASE_TRY(run_step_evaluate(self->job, &outcome->test_loss, &outcome->test_accuracy));
+    return isfinite(outcome->test_loss)
+               ? BASE_OK
+               : BASE_FAIL(BASE_DIVERGED,
+                           "the test loss is not finite after step %" PRId64 " (epoch %" PRId64
+                           "): lower train.optimizer.lr, or set train.optimizer.clip_norm",
+                           self->step, epoch + 1);
+}
+
 static base_status end_epoch(trainer *self, int64_t epoch)
 {
     run_job *job = self->job;
@@ -75,7 +89,7 @@ static base_status end_epoch(trainer *self, int64_t epoch)
     outcome->train_accuracy = epoch_accuracy(self);
     outcome->test_loss = outcome->test_accuracy = NAN;
     if (last || (every > 0 && (epoch + 1) % every == 0))
-        BASE_TRY(run_step_evaluate(job, &outcome->test_loss, &outcome->test_accuracy));
+        BASE_TRY(evaluate(self, epoch));
     run_progress_epoch(&self->progress, self->step, epoch + 1, outcome->train_loss, outcome->train_accuracy,
                        outcome->test_loss, outcome->test_accuracy, base_time_now() - began);
     return BASE_OK;
@@ -126,6 +140,19 @@ static base_status write_record(trainer *self, base_status status)
     return run_report_write(self->report, &result, 1);
 }
 
+/* Whoever leaves first ends the whole job, so the others give rank 0, which has found the same, the time to write the record. */
+static void record_failure(trainer *self, base_status status)
+{
+    enum { RECORD_S = 1 };
+    char message[1024];
+    snprintf(message, sizeof message, "%s", base_status_message());
+    if (self->job->info.rank != 0)
+        sleep(RECORD_S);
+    else if (write_record(self, status) != BASE_OK)
+        BASE_WARN("%s", base_status_message());
+    BASE_FAIL(status, "%s", message);
+}
+
 base_status run_train(run_job *job, const run_train_options *options, run_outcome *outcome)
 {
     *outcome = (run_outcome){.train_loss = NAN, .train_accuracy = NAN, .test_loss = NAN, .test_accuracy = NAN};
@@ -154,8 +181,8 @@ base_status run_train(run_job *job, const run_train_options *options, run_outcom
             status = written;
         else
             BASE_FAIL(status, "%s", message);
-    } else if (write_record(&self, status) != BASE_OK) {
-        BASE_WARN("%s", base_status_message());
+    } else {
+        record_failure(&self, status);
     }
     run_report_destroy(&self.report);
     return status;

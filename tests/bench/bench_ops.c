@@ -66,8 +66,8 @@ static void run_backward(const bench *b)
         b->ops->dense_backward_data(b->context, &op, l->batch, b->w, b->y, NULL, b->dy, dx, 0);
         b->ops->dense_backward_weights(b->context, &op, l->batch, 0, op.k, b->x, b->dy, b->dw, b->db);
     } else {
-        b->ops->conv2d_backward(b->context, b->conv, l->batch, b->x, b->w, b->y, NULL, b->dy, b->wide_dw, b->wide_db, dx,
-                                0);
+        b->ops->conv2d_backward(b->context, b->conv, l->batch, b->x, b->w, b->y, NULL, b->dy, b->wide_dw, b->wide_db,
+                                dx, 0);
     }
 }
 

@@ -145,8 +145,8 @@ typedef struct outputs {
 } outputs;
 
 /* The rows of dw in two calls, each with its own db. */
-static void run_dense(const ops_table *table, ops_context *self, const reference *r, const float *b, float *z, float *dx,
-                      outputs *o)
+static void run_dense(const ops_table *table, ops_context *self, const reference *r, const float *b, float *z,
+                      float *dx, outputs *o)
 {
     const ops_layer *layer = r->layer;
     ops_dense op = {layer->op.c, layer->op.n, layer->op.activation};
@@ -157,7 +157,8 @@ static void run_dense(const ops_table *table, ops_context *self, const reference
                      BASE_OK);
     assert_int_equal(table->dense_backward_weights(self, &op, layer->batch, cut, op.k, r->x, o->dy, dw, NULL), BASE_OK);
     assert_int_equal(
-        table->dense_backward_weights(self, &op, layer->batch, 0, cut, r->x, o->dy, dw, layer->bias ? db : NULL), BASE_OK);
+        table->dense_backward_weights(self, &op, layer->batch, 0, cut, r->x, o->dy, dw, layer->bias ? db : NULL),
+        BASE_OK);
     for (int64_t i = 0; i < r->w_count; i++)
         o->dw[i] = (double)dw[i];
     for (int64_t i = 0; i < op.n; i++)
@@ -211,8 +212,9 @@ static uint64_t run(const ops_table *table, ops_context *self, const void *argum
 {
     const reference *r = argument;
     const ops_layer *layer = r->layer;
-    outputs o = {ops_reference_floats(r->y_count), ops_reference_floats(r->y_count),  ops_reference_floats(r->y_count),
-                 ops_reference_floats(r->x_count), ops_reference_doubles(r->w_count), ops_reference_doubles(layer->op.n)};
+    outputs o = {ops_reference_floats(r->y_count),  ops_reference_floats(r->y_count),
+                 ops_reference_floats(r->y_count),  ops_reference_floats(r->x_count),
+                 ops_reference_doubles(r->w_count), ops_reference_doubles(layer->op.n)};
     ops_conv *conv = NULL;
     int64_t max_batch = layer->max_batch ? layer->max_batch : layer->batch;
     if (!layer->dense)

@@ -176,6 +176,17 @@ void ops_reference_near(const char *what, const float *got, const double *want, 
                      (double)got[i], want[i], tolerance);
 }
 
+void ops_reference_same(const char *what, const float *got, const float *want, int64_t count)
+{
+    if (memcmp(got, want, (size_t)count * sizeof *got) == 0)
+        return;
+    int64_t i = 0;
+    while (memcmp(got + i, want + i, sizeof *got) == 0)
+        i++;
+    fail_msg("%s[%lld of %lld] is %.9g, not %.9g", what, (long long)i, (long long)count, (double)got[i],
+             (double)want[i]);
+}
+
 double ops_reference_activate(ops_activation a, double x)
 {
     switch (a) {

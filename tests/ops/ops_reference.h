@@ -53,6 +53,9 @@ double ops_reference_dot(const float *a, const double *b, int64_t count);
 /* |got[i] - want[i]| <= tolerance (1 + |want[i]|) for all i. `what` names the array in the failure. */
 void ops_reference_near(const char *what, const float *got, const double *want, int64_t count, double tolerance);
 
+/* The same bits. */
+void ops_reference_same(const char *what, const float *got, const float *want, int64_t count);
+
 /* f and f' in double, from libm. */
 double ops_reference_activate(ops_activation a, double x);
 double ops_reference_slope(ops_activation a, double x);

@@ -14,22 +14,26 @@ typedef struct gemm_shape {
     int64_t m, n, k, gap; /* gap: elements between rows */
 } gemm_shape;
 
-/* op(a) op(b) at (i, j), in double. */
+/* op(a) op(b) at (i, j), in double, and the sum of its products' sizes. */
 static double product(int trans_a, int trans_b, int64_t k, const float *a, int64_t lda, const float *b, int64_t ldb,
-                      int64_t i, int64_t j)
+                      int64_t i, int64_t j, double *size)
 {
     double sum = 0;
-    for (int64_t p = 0; p < k; p++)
-        sum +=
+    *size = 0;
+    for (int64_t p = 0; p < k; p++) {
+        double term =
             (double)(trans_a ? a[p * lda + i] : a[i * lda + p]) * (double)(trans_b ? b[j * ldb + p] : b[p * ldb + j]);
+        sum += term;
+        *size += fabs(term);
+    }
     return sum;
 }
 
-/* A sum of k products of random signs is near sqrt(k), and so are its partial sums; each of k additions rounds one of
- * them by up to 6e-8 of it, errors that add up to sqrt(k) times one. */
-static double allowed(int64_t k)
+/* Whatever the order of a sum of n terms, it is off by at most n eps times the sum of their sizes, eps = 2^-24 (Higham,
+ * Accuracy and Stability of Numerical Algorithms, 4.2); here the k products, each rounded too, and what was in c. */
+static double allowed(int64_t k, double size, double was)
 {
-    return 6e-8 * (8 + (double)k);
+    return (double)(k + 1) * 0x1p-24 * (size + fabs(was));
 }
 
 static void check_result(const gemm_shape *s, int form, const float *a, int64_t lda, const float *b, int64_t ldb,
@@ -42,8 +46,9 @@ static void check_result(const gemm_shape *s, int form, const float *a, int64_t 
                 assert_true(got == was); /* the gap stays as it was */
                 continue;
             }
-            double want = product(form & 1, form >> 1 & 1, s->k, a, lda, b, ldb, i, j) + (form & 4 ? (double)was : 0);
-            if (!(fabs((double)got - want) <= allowed(s->k)))
+            double size, before_it = form & 4 ? (double)was : 0;
+            double want = product(form & 1, form >> 1 & 1, s->k, a, lda, b, ldb, i, j, &size) + before_it;
+            if (!(fabs((double)got - want) <= allowed(s->k, size, before_it)))
                 fail_msg("form %d, %lld x %lld x %lld: c(%lld, %lld) is %.9g, not %.9g", form, (long long)s->m,
                          (long long)s->n, (long long)s->k, (long long)i, (long long)j, (double)got, want);
         }

@@ -24,9 +24,10 @@ check_record() {
     [ -z "$others" ] || fail "$1 also holds $others"
 }
 
-# field DIR NAME: a line "name": value of run.json, without quotes.
+# field DIR NAME: a value of run.json's result, else the first of that name, without quotes.
 field() {
-    sed -n 's/^ *"'"$2"'": "\{0,1\}\([^",]*\)"\{0,1\},\{0,1\}$/\1/p' "$1/run.json" | head -n 1
+    value='s/^ *"'"$2"'": "\{0,1\}\([^",]*\)"\{0,1\},\{0,1\}$/\1/p'
+    { sed -n '/^  "result": {/,/^  }/p' "$1/run.json" | sed -n "$value"; sed -n "$value" "$1/run.json"; } | head -n 1
 }
 
 # field_is DIR NAME VALUE
