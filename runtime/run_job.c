@@ -276,7 +276,9 @@ static base_status create_net(run_job *self)
 
 static base_status create_loaders(run_job *self)
 {
-    BASE_TRY(run_loader_create(self->train_data, self->ops, &self->train_sampler, 0, 0, 1, &self->train_loader));
+    /* Where ranks outnumber cores a thread of its own has no core to run beside the step on, and costs two switches. */
+    int background = self->info.size <= self->cores;
+    BASE_TRY(run_loader_create(self->train_data, self->ops, &self->train_sampler, 0, 0, background, &self->train_loader));
     return run_loader_create(self->test_data, self->ops, &self->test_sampler, 0, 0, 0, &self->test_loader);
 }
 
