@@ -154,3 +154,14 @@ void ops_host_run(const ops_context *self, int64_t ntasks, base_pool_task *task,
     assert(ntasks <= INT_MAX);
     base_pool_run(self->options.pool, (int)ntasks, task, context);
 }
+
+void ops_host_run_for(const ops_context *self, int64_t ns, int64_t ntasks, base_pool_task *task, void *context)
+{
+    enum { WORTH_WAKING_NS = 80000 };
+    if (ns >= WORTH_WAKING_NS) {
+        ops_host_run(self, ntasks, task, context);
+        return;
+    }
+    for (int64_t i = 0; i < ntasks; i++)
+        task(context, (int)i, (int)ntasks, 0);
+}

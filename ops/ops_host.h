@@ -56,6 +56,10 @@ base_status ops_gemm_host(ops_context *self, int trans_a, int trans_b, int64_t m
 /* Tasks 0 .. ntasks - 1 on the context's pool. ntasks comes from a shape; callers keep it below 2^31. */
 void ops_host_run(const ops_context *self, int64_t ntasks, base_pool_task *task, void *context);
 
+/* The same for work that one thread does in about `ns` nanoseconds: waking the others takes some 20 to 50 us, so the caller
+ * does little work alone. 100 flops or 10 elements of a plain loop are about 1 ns. */
+void ops_host_run_for(const ops_context *self, int64_t ns, int64_t ntasks, base_pool_task *task, void *context);
+
 /* A matrix of results cut into blocks, each the work of one task; the cut depends on the shape alone. */
 typedef struct ops_blocks {
     int64_t rows, columns;             /* of the matrix */

@@ -230,6 +230,6 @@ base_status OPS_HOST(conv2d_backward)(ops_context *self, ops_conv *conv, int64_t
     if (dx && conv->engine->prepare)
         BASE_TRY(conv->engine->prepare(conv, w, 1));
     ops_host_run(self, job.groups, backward_task, &job);
-    ops_host_run(self, (conv->w_floats + SUM_BLOCK - 1) / SUM_BLOCK + 1, sum_task, &job);
+    ops_host_run_for(self, conv->w_floats * job.groups, (conv->w_floats + SUM_BLOCK - 1) / SUM_BLOCK + 1, sum_task, &job);
     return job_end(&job);
 }

@@ -27,6 +27,12 @@ static int64_t least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+/* Of a product on one thread at 100 GFLOP/s. */
+static int64_t product_ns(int64_t m, int64_t n, int64_t k)
+{
+    return m * n * k / 50;
+}
+
 static void forward_task(void *context, int task, int ntasks, int thread)
 {
     (void)ntasks;
@@ -48,7 +54,7 @@ base_status OPS_HOST(dense_forward)(ops_context *self, const ops_dense *op, int6
     dense_job job = {
         .op = op, .m = m, .x = x, .w = w, .b = b, .y = y, .z = ops_activation_keeps_input(op->activation) ? z : NULL};
     job.blocks = ops_blocks_cut(m, op->n, BLOCK_ROWS, FORWARD_COLUMNS);
-    ops_host_run(self, job.blocks.count, forward_task, &job);
+    ops_host_run_for(self, product_ns(m, op->n, op->k), job.blocks.count, forward_task, &job);
     return BASE_OK;
 }
 
@@ -87,11 +93,11 @@ base_status OPS_HOST(dense_backward_data)(ops_context *self, const ops_dense *op
                      .accumulate = accumulate,
                      .kept = ops_activation_keeps_input(op->activation) ? z : y};
     if (op->activation != OPS_IDENTITY)
-        ops_host_run(self, (m + SLOPE_ROWS - 1) / SLOPE_ROWS, slope_task, &job);
+        ops_host_run_for(self, m * op->n / 10, (m + SLOPE_ROWS - 1) / SLOPE_ROWS, slope_task, &job);
     if (!dx)
         return BASE_OK;
     job.blocks = ops_blocks_cut(m, op->k, BLOCK_ROWS, DATA_COLUMNS);
-    ops_host_run(self, job.blocks.count, data_task, &job);
+    ops_host_run_for(self, product_ns(m, op->n, op->k), job.blocks.count, data_task, &job);
     return BASE_OK;
 }
 
@@ -125,8 +131,8 @@ base_status OPS_HOST(dense_backward_weights)(ops_context *self, const ops_dense 
 {
     dense_job job = {.op = op, .m = m, .x = x, .dz = dz, .dw = dw, .db = db, .from = from};
     job.blocks = ops_blocks_cut(to - from, op->n, BLOCK_ROWS, WEIGHTS_COLUMNS);
-    ops_host_run(self, job.blocks.count, weights_task, &job);
+    ops_host_run_for(self, product_ns(m, op->n, to - from), job.blocks.count, weights_task, &job);
     if (db)
-        ops_host_run(self, (op->n + SUM_COLUMNS - 1) / SUM_COLUMNS, bias_task, &job);
+        ops_host_run_for(self, m * op->n / 10, (op->n + SUM_COLUMNS - 1) / SUM_COLUMNS, bias_task, &job);
     return BASE_OK;
 }

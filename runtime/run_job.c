@@ -270,7 +270,8 @@ static base_status create_net(run_job *self)
                                  .device = self->device,
                                  .ops = self->ops,
                                  .context = self->context,
-                                 .sharded = self->sharded};
+                                 .sharded = self->sharded,
+                                 .threads = self->threads};
     return run_reduce_create(&reduce, &self->reduce);
 }
 

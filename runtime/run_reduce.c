@@ -5,7 +5,7 @@
 #include <math.h>
 
 /* Rows of a joint weight are dealt to ranks in grains of 16: their gradient starts on a cache line. A piece is as much of it
- * as stays in the second-level cache until the update. */
+ * as stays in the threads' second-level caches until the update. */
 enum { ROW_GRAIN = 16, PIECE_BYTES = 256 * 1024 };
 
 /* A bucket on its way through a step. */
@@ -247,7 +247,7 @@ static base_status apply(run_reduce *self, const bucket_state *b, const update *
 static base_status sum_and_apply_joint(run_reduce *self, bucket_state *b, const update *u, base_phases *phases)
 {
     int64_t n = self->o.graph->nodes[b->bucket->node].dense.n;
-    int64_t rows = PIECE_BYTES / (int64_t)sizeof(float) / n / ROW_GRAIN * ROW_GRAIN;
+    int64_t rows = self->o.threads * PIECE_BYTES / (int64_t)sizeof(float) / n / ROW_GRAIN * ROW_GRAIN;
     if (rows < ROW_GRAIN)
         rows = ROW_GRAIN;
     base_phases_switch(phases, BASE_PHASE_REDUCE);

@@ -31,6 +31,7 @@ typedef struct run_reduce_options {
     const ops_table *ops;
     ops_context *context;
     int sharded;
+    int threads; /* of this rank, each with a cache of its own */
 } run_reduce_options;
 
 base_status run_reduce_create(const run_reduce_options *options, run_reduce **self);
