@@ -85,13 +85,12 @@ int comm_group_rank(const comm_group *self);
 int comm_group_size(const comm_group *self);
 const char *comm_kind_name(comm_kind kind); /* "auto", "local", "shm", "mpi" */
 
-/* `count` (0 is fine) elements that the group reduces where they lie. Zeroed, aligned to 256 bytes, first touched by its rank.
- * COMM_SLAB_OWN: each rank has its own. COMM_SLAB_ONE: a single copy where the ranks share memory (comm_slab_is_one is
- * 1: a write by one rank is seen by all after a collective that orders it); elsewhere each rank has its own.
- * Collective. */
+/* `count` (0 is fine) elements that the group reduces where they lie. Zeroed, aligned to 256 bytes, first touched by
+ * its rank. COMM_SLAB_OWN: each rank has its own. COMM_SLAB_ONE: a single copy where the ranks share memory
+ * (comm_slab_is_one is 1: a write by one rank is seen by all after a collective that orders it); elsewhere each rank
+ * has its own. Collective. */
 typedef enum comm_slab_kind { COMM_SLAB_OWN, COMM_SLAB_ONE } comm_slab_kind;
-base_status comm_slab_create(comm_group *group, comm_slab_kind kind, comm_type type, size_t count,
-                             comm_slab **self);
+base_status comm_slab_create(comm_group *group, comm_slab_kind kind, comm_type type, size_t count, comm_slab **self);
 void comm_slab_destroy(comm_slab **self);
 void *comm_slab_data(const comm_slab *self);
 int comm_slab_is_one(const comm_slab *self);
@@ -105,8 +104,9 @@ void comm_slice(size_t count, int size, int rank, size_t *begin, size_t *end);
  */
 enum { COMM_REQUEST_MAX = 256 };
 
-/* `slab`[offset .. offset + count) becomes the sum over ranks, in place, on every rank (OWN slabs of floats or doubles).
- * Cost a rank: 2 count (size-1)/size elements over the wire (MPI); shm reads size * count / size, writes the same. */
+/* `slab`[offset .. offset + count) becomes the sum over ranks, in place, on every rank (OWN slabs of floats or
+ * doubles). Cost a rank: 2 count (size-1)/size elements over the wire (MPI); shm reads size * count / size, writes the
+ * same. */
 base_status comm_all_reduce_start(comm_group *group, comm_slab *slab, size_t offset, size_t count,
                                   comm_request **request);
 
@@ -116,9 +116,9 @@ base_status comm_reduce_scatter_start(comm_group *group, comm_slab *slab, size_t
                                       comm_request **request);
 
 /* Every rank's part of `slab`[offset .. offset + count) reaches all ranks. Rank r's part is cuts[r] .. cuts[r + 1] - 1,
- * counted from offset; cuts (size + 1 numbers from 0 to count, the same on all ranks) must stay until the request is done;
- * NULL: comm_slice. On a ONE slab nothing moves: done means that all ranks have started it, so that what they wrote before
- * is visible. Any type. */
+ * counted from offset; cuts (size + 1 numbers from 0 to count, the same on all ranks) must stay until the request is
+ * done; NULL: comm_slice. On a ONE slab nothing moves: done means that all ranks have started it, so that what they
+ * wrote before is visible. Any type. */
 base_status comm_all_gather_start(comm_group *group, comm_slab *slab, size_t offset, size_t count, const size_t *cuts,
                                   comm_request **request);
 

@@ -99,7 +99,8 @@ base_status comm_slab_create(comm_group *group, comm_slab_kind kind, comm_type t
     comm_slab *slab = calloc(1, sizeof *slab);
     size_t nbytes = 0;
     int fits = !__builtin_mul_overflow(count, comm_type_size(type), &nbytes);
-    base_status status = slab && fits ? BASE_OK : BASE_FAIL(BASE_ERROR, "out of memory for a slab of %zu elements", count);
+    base_status status =
+        slab && fits ? BASE_OK : BASE_FAIL(BASE_ERROR, "out of memory for a slab of %zu elements", count);
     status = comm_world_agree(group->world, status);
     if (status != BASE_OK) {
         free(slab);

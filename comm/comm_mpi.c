@@ -58,10 +58,9 @@ static base_status all_reduce(comm_request *request, operation *op)
         size_t part = left < INT_MAX ? left : INT_MAX;
         if (op->n == PARTS)
             return BASE_FAIL(BASE_ERROR, "an all-reduce of %zu elements is more than %d parts", request->count, PARTS);
-        COMM_NATIVE_TRY(
-            MPI_Iallreduce(MPI_IN_PLACE, range_of(request, &slab->data, at), (int)part, native_type(request), MPI_SUM,
-                           self->comm, &op->requests[op->n]),
-            "an all-reduce");
+        COMM_NATIVE_TRY(MPI_Iallreduce(MPI_IN_PLACE, range_of(request, &slab->data, at), (int)part,
+                                       native_type(request), MPI_SUM, self->comm, &op->requests[op->n]),
+                        "an all-reduce");
         op->n++;
         at += part;
         left -= part;

@@ -11,7 +11,8 @@ enum { LANES = 16, BLOCK = 4 * LANES };
 
 /* A block of 64 elements is summed in registers over all inputs and then stored to all outputs, while the lines that
  * were just read are still in the first cache: a sum in place costs one read and one write of each line. */
-static inline __attribute__((always_inline)) void sum_f32(void *const *out, int nout, void *const *in, int nin, size_t count)
+static inline __attribute__((always_inline)) void sum_f32(void *const *out, int nout, void *const *in, int nin,
+                                                          size_t count)
 {
     size_t i = 0;
     for (; i + BLOCK <= count; i += BLOCK) {
@@ -42,7 +43,8 @@ static inline __attribute__((always_inline)) void sum_f32(void *const *out, int 
 }
 
 /* Few gradients travel as doubles, so that a sum in the first cache will do. */
-static inline __attribute__((always_inline)) void sum_f64(void *const *out, int nout, void *const *in, int nin, size_t count)
+static inline __attribute__((always_inline)) void sum_f64(void *const *out, int nout, void *const *in, int nin,
+                                                          size_t count)
 {
     double total[BLOCK];
     for (size_t i = 0; i < count; i += BLOCK) {
@@ -58,8 +60,8 @@ static inline __attribute__((always_inline)) void sum_f64(void *const *out, int 
     }
 }
 
-static inline __attribute__((always_inline)) void sum(comm_type type, void *const *out, int nout, void *const *in, int nin,
-                                                      size_t count)
+static inline __attribute__((always_inline)) void sum(comm_type type, void *const *out, int nout, void *const *in,
+                                                      int nin, size_t count)
 {
     if (type == COMM_F64)
         sum_f64(out, nout, in, nin, count);
@@ -75,8 +77,8 @@ static void sum_any(comm_type type, void *const *out, int nout, void *const *in,
 }
 
 #if defined(__x86_64__) && defined(__GNUC__)
-__attribute__((target("avx2"))) static void sum_avx2(comm_type type, void *const *out, int nout, void *const *in, int nin,
-                                                     size_t count)
+__attribute__((target("avx2"))) static void sum_avx2(comm_type type, void *const *out, int nout, void *const *in,
+                                                     int nin, size_t count)
 {
     sum(type, out, nout, in, nin, count);
 }

@@ -58,8 +58,8 @@ typedef struct shm {
     uint32_t posted;          /* this rank has arrived at this request ... */
     uint32_t worked;          /* ... and found nothing left to do for this one */
     uint32_t small_posted, small_worked;
-    int helps;      /* is woken on arrival to take shares */
-    void **ranges;  /* (size): where a range lies in each rank's slab */
+    int helps;     /* is woken on arrival to take shares */
+    void **ranges; /* (size): where a range lies in each rank's slab */
 } shm;
 
 /* Every rank's part of an OWN slab: rank r's begins at data + r * stride. */

@@ -49,8 +49,9 @@ static base_status begin_mpi(comm_world *world)
     int started = 0, ended = 0, provided = 0;
     COMM_NATIVE_TRY(MPI_Finalized(&ended), "MPI_Finalized");
     if (ended)
-        return BASE_FAIL(BASE_ERROR, "MPI has been finalized in this process and cannot start again: a program that trains more "
-                                     "than once calls MPI_Init itself, before the first run");
+        return BASE_FAIL(BASE_ERROR,
+                         "MPI has been finalized in this process and cannot start again: a program that trains more "
+                         "than once calls MPI_Init itself, before the first run");
     COMM_NATIVE_TRY(MPI_Initialized(&started), "MPI_Initialized");
     if (!started)
         COMM_NATIVE_TRY(MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");

@@ -1,6 +1,6 @@
-/* command.h: the commands of the ddpt program. Each is one file, launcher/command_<name>.c, and one entry of the table in
- * main.c. A command parses its own options (getopt_long, argv[0] is the command's name) and returns the exit status; failures
- * are recorded (BASE_FAIL) and printed by main alone. */
+/* command.h: the commands of the ddpt program. Each is one file, launcher/command_<name>.c, and one entry of the table
+ * in main.c. A command parses its own options (getopt_long, argv[0] is the command's name) and returns the exit status;
+ * failures are recorded (BASE_FAIL) and printed by main alone. */
 #ifndef COMMAND_H
 #define COMMAND_H
 
@@ -25,8 +25,8 @@ extern const command command_doctor;
 /* The program's command line in one string, for the record. */
 const char *command_line(void);
 
-/* Join the MPI job and tell the log who we are. The world is kept for main, which closes it on the way out; a second call
- * returns the same one. Collective. */
+/* Join the MPI job and tell the log who we are. The world is kept for main, which closes it on the way out; a second
+ * call returns the same one. Collective. */
 base_status command_open_world(comm_world **world);
 
 /* 1 on the rank that speaks for all; before the world is open as far as the launcher's variables tell. */

@@ -46,8 +46,9 @@ static base_status print_config_help(void)
 
 static void print_outcome(const run_outcome *outcome)
 {
-    BASE_INFO("done: %lld steps in %.1f s, test accuracy %.2f %%, test loss %.4f (%s/run.json)", (long long)outcome->steps,
-              outcome->seconds, 100.0 * outcome->test_accuracy, outcome->test_loss, outcome->folder);
+    BASE_INFO("done: %lld steps in %.1f s, test accuracy %.2f %%, test loss %.4f (%s/run.json)",
+              (long long)outcome->steps, outcome->seconds, 100.0 * outcome->test_accuracy, outcome->test_loss,
+              outcome->folder);
 }
 
 static base_status train(comm_world *world, const run_config *config, const train_options *options)
@@ -89,20 +90,21 @@ static base_status run(int argc, char **argv)
 const command command_train = {
     .name = "train",
     .summary = "train from a config; under mpirun on all its ranks",
-    .usage = "usage: [mpirun -n N] ddpt train [options] CONFIG\n"
-             "\n"
-             "Trains the model that CONFIG describes on as many ranks as the MPI launcher started, one without it. The\n"
-             "number of ranks does not change the mathematics: train.batch is the global batch, which the ranks share.\n"
-             "\n"
-             "  -o, --out DIR       the run's folder (default: runs/<config>-<date>-<time>)\n"
-             "  -s, --set KEY=VALUE override a key of the config, e.g. --set train.batch=256; may be repeated\n"
-             "      --help-config   every key of a config: type, default, range, meaning\n"
-             "  -h, --help          this text\n"
-             "\n"
-             "The folder gets run.json (the record of the run) and steps.csv (loss, rate and phases of the steps).\n"
-             "Relative data paths are looked up under $DDPT_DATA, beside CONFIG, and in the current folder.\n"
-             "\n"
-             "Exit status: 0 done; 1 an error of ddpt or the system; 2 usage or configuration; 3 data; 5 device or back\n"
-             "end not available; 6 a rank was lost; 7 the loss is no longer finite; 130 interrupted (Ctrl-C).\n",
+    .usage =
+        "usage: [mpirun -n N] ddpt train [options] CONFIG\n"
+        "\n"
+        "Trains the model that CONFIG describes on as many ranks as the MPI launcher started, one without it. The\n"
+        "number of ranks does not change the mathematics: train.batch is the global batch, which the ranks share.\n"
+        "\n"
+        "  -o, --out DIR       the run's folder (default: runs/<config>-<date>-<time>)\n"
+        "  -s, --set KEY=VALUE override a key of the config, e.g. --set train.batch=256; may be repeated\n"
+        "      --help-config   every key of a config: type, default, range, meaning\n"
+        "  -h, --help          this text\n"
+        "\n"
+        "The folder gets run.json (the record of the run) and steps.csv (loss, rate and phases of the steps).\n"
+        "Relative data paths are looked up under $DDPT_DATA, beside CONFIG, and in the current folder.\n"
+        "\n"
+        "Exit status: 0 done; 1 an error of ddpt or the system; 2 usage or configuration; 3 data; 5 device or back\n"
+        "end not available; 6 a rank was lost; 7 the loss is no longer finite; 130 interrupted (Ctrl-C).\n",
     .run = run,
 };

@@ -1,4 +1,5 @@
-/* main.c: finds the command, runs it, prints its failure, ends the MPI job. The only place that prints errors or exits. */
+/* main.c: finds the command, runs it, prints its failure, ends the MPI job. The only place that prints errors or exits.
+ */
 #include "command.h"
 
 #include "base_arena.h"
@@ -7,6 +8,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static const command *const commands[] = {&command_train, &command_summary, &command_bench, &command_doctor};
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
@@ -60,7 +62,8 @@ static const command *find(const char *name)
 
 static base_status no_such_command(const char *name)
 {
-    return BASE_FAIL(BASE_USAGE, "'%s' is no command of ddpt; the commands are train, summary, bench, doctor, help", name);
+    return BASE_FAIL(BASE_USAGE, "'%s' is no command of ddpt; the commands are train, summary, bench, doctor, help",
+                     name);
 }
 
 static base_status help(int argc, char **argv)
@@ -107,7 +110,8 @@ int command_speaks(void)
     return 1;
 }
 
-/* A lost peer is one rank's finding: each says what it saw. All other failures are agreed on, and rank 0 speaks for all. */
+/* A lost peer is one rank's finding: each says what it saw. All other failures are agreed on, and rank 0 speaks for
+ * all. */
 static void print_failure(base_status status)
 {
     if (!open_world && !command_speaks())
@@ -116,6 +120,9 @@ static void print_failure(base_status status)
     base_log_write(BASE_LOG_DEBUG, status == BASE_PEER, "at %s", base_status_trace());
 }
 
+/* A launcher that is told to end the job may drop what it has not yet forwarded of stderr: hydra does. */
+enum { FORWARDING_NS = 200 * 1000 * 1000 };
+
 int main(int argc, char **argv)
 {
     remember_line(argc, argv);
@@ -123,8 +130,10 @@ int main(int argc, char **argv)
     if (status != BASE_OK)
         print_failure(status);
     run_signal_disarm();
-    if (open_world && status == BASE_PEER)
+    if (open_world && status == BASE_PEER) {
+        nanosleep(&(struct timespec){.tv_nsec = FORWARDING_NS}, NULL);
         comm_world_abort(open_world, (int)status);
+    }
     if (open_world)
         comm_world_close(&open_world, (int)status);
     return fflush(stdout) == 0 ? (int)status : BASE_ERROR;

@@ -48,18 +48,18 @@ typedef enum run_init { RUN_INIT_AUTO, RUN_INIT_HE, RUN_INIT_GLOROT, RUN_INIT_ZE
 /* One entry of model.layers. Keys that a type does not have are errors. */
 typedef struct run_config_layer {
     run_layer_type type;
-    const char *name;               /* given, or "<type><n>" counting the layers of that type from 1 */
-    const char *const *inputs;      /* NULL-terminated names ("input" is the model's input); NULL: the layer before */
-    int line;                       /* in the file, for messages; 0 from --set */
-    int64_t units;                  /* dense */
-    int64_t filters;                /* conv2d */
+    const char *name;          /* given, or "<type><n>" counting the layers of that type from 1 */
+    const char *const *inputs; /* NULL-terminated names ("input" is the model's input); NULL: the layer before */
+    int line;                  /* in the file, for messages; 0 from --set */
+    int64_t units;             /* dense */
+    int64_t filters;           /* conv2d */
     int64_t kernel[2], stride[2], padding[2]; /* {height, width}; a single number in the file serves both. Pools: stride
                                                  defaults to the kernel */
-    int bias;                       /* dense, conv2d */
-    ops_activation activation;      /* dense, conv2d, batch_norm: fused; activation: `activation = "relu"` */
-    run_init init;                  /* dense, conv2d: auto is he before relu and gelu, glorot otherwise */
-    float rate;                     /* dropout */
-    float momentum, epsilon;        /* batch_norm */
+    int bias;                                 /* dense, conv2d */
+    ops_activation activation;                /* dense, conv2d, batch_norm: fused; activation: `activation = "relu"` */
+    run_init init;                            /* dense, conv2d: auto is he before relu and gelu, glorot otherwise */
+    float rate;                               /* dropout */
+    float momentum, epsilon;                  /* batch_norm */
 } run_config_layer;
 
 typedef enum run_loss { RUN_LOSS_SOFTMAX_CROSS_ENTROPY, RUN_LOSS_MEAN_SQUARED_ERROR } run_loss;
@@ -84,18 +84,25 @@ typedef struct run_config_optimizer {
         double warmup_epochs; /* linear from 0; may be a fraction */
         double every_epochs;  /* step: multiply by gamma that often */
         double gamma;
-        double min_lr;        /* cosine ends here */
+        double min_lr; /* cosine ends here */
     } schedule;
 } run_config_optimizer;
 
 typedef enum run_device { RUN_DEVICE_AUTO, RUN_DEVICE_CPU, RUN_DEVICE_GPU } run_device;
-typedef enum run_comm { RUN_COMM_AUTO, RUN_COMM_LOCAL, RUN_COMM_SHM, RUN_COMM_MPI, RUN_COMM_NCCL, RUN_COMM_STAGED } run_comm;
+typedef enum run_comm {
+    RUN_COMM_AUTO,
+    RUN_COMM_LOCAL,
+    RUN_COMM_SHM,
+    RUN_COMM_MPI,
+    RUN_COMM_NCCL,
+    RUN_COMM_STAGED
+} run_comm;
 typedef enum run_sync { RUN_SYNC_AUTO, RUN_SYNC_ALLREDUCE, RUN_SYNC_SHARDED } run_sync;
 typedef enum run_precision { RUN_PRECISION_FP32, RUN_PRECISION_TF32, RUN_PRECISION_BF16 } run_precision;
 
 typedef struct run_config_train {
     int64_t epochs;
-    int64_t batch;      /* global */
+    int64_t batch; /* global */
     uint64_t seed;
     int64_t max_steps;  /* 0: no limit */
     int64_t log_every;  /* steps */
@@ -105,12 +112,12 @@ typedef struct run_config_train {
     run_precision precision;
     run_comm comm;
     run_sync sync;
-    double bucket_mb;   /* MiB of gradients a bucket, at least; 0: chosen by the program */
-    int64_t threads;    /* a rank; 0: cores in its affinity mask over the ranks that share it */
-    const char *gemm;   /* "auto", "openblas", "onednn" */
+    double bucket_mb;     /* MiB of gradients a bucket, at least; 0: chosen by the program */
+    int64_t threads;      /* a rank; 0: cores in its affinity mask over the ranks that share it */
+    const char *gemm;     /* "auto", "openblas", "onednn" */
     double stall_timeout; /* s: bound of a wait for other ranks within a step */
     run_config_optimizer optimizer;
-    struct {            /* accepted and checked; this version writes no checkpoints and says so when any is set */
+    struct { /* accepted and checked; this version writes no checkpoints and says so when any is set */
         int64_t every_steps;
         double every_minutes;
         int64_t keep;
@@ -120,22 +127,23 @@ typedef struct run_config_train {
 } run_config_train;
 
 typedef struct run_config {
-    const char *path;   /* the file, for messages and to look for data beside it; "" for built-in text */
-    const char *name;   /* its name without folder and ending */
-    const char *out;    /* run folder from the `out` key, or NULL */
+    const char *path; /* the file, for messages and to look for data beside it; "" for built-in text */
+    const char *name; /* its name without folder and ending */
+    const char *out;  /* run folder from the `out` key, or NULL */
     run_config_data data;
     run_config_model model;
     run_config_train train;
-    char digest[17];    /* XXH64 of the keys that shape the mathematics (data, model, train less device, comm, sync, threads,
-                           gemm, log_every, eval_every, epochs, max_steps, bucket_mb, stall_timeout, checkpoint), hexadecimal */
-    json_t *echo;       /* every key with the value in force, as a JSON object of the config's structure, null for what was
-                           left open; borrowed. Dumped with JSON_REAL_PRECISION(15), 0.1 stays 0.1 */
+    char digest[17]; /* XXH64 of the keys that shape the mathematics (data, model, train less device, comm, sync,
+                        threads, gemm, log_every, eval_every, epochs, max_steps, bucket_mb, stall_timeout, checkpoint),
+                        hexadecimal */
+    json_t *echo;    /* every key with the value in force, as a JSON object of the config's structure, null for what was
+                        left open; borrowed. Dumped with JSON_REAL_PRECISION(15), 0.1 stays 0.1 */
     base_arena *arena;
 } run_config;
 
 /* Parse `text` (the contents of `path`, used for messages), apply `sets` ("train.batch=256"; strings may go unquoted;
- * "model.layers.0.units=64" reaches a layer), validate. On failure BASE_USAGE with a message of one line: file, line, key,
- * value seen, values allowed, a suggestion for a misspelt key. */
+ * "model.layers.0.units=64" reaches a layer), validate. On failure BASE_USAGE with a message of one line: file, line,
+ * key, value seen, values allowed, a suggestion for a misspelt key. */
 base_status run_config_parse(const char *path, const char *text, int set_count, const char *const *sets,
                              run_config **self);
 
@@ -143,8 +151,8 @@ base_status run_config_parse(const char *path, const char *text, int set_count, 
 base_status run_config_read(const char *path, int set_count, const char *const *sets, run_config **self);
 void run_config_destroy(run_config **self);
 
-/* "examples/mnist.cfg:12: layer dense2" for messages about layer `index`, "examples/mnist.cfg, --set: layer dense2" for one
- * that --set brought; into `text` (at least 512 bytes). */
+/* "examples/mnist.cfg:12: layer dense2" for messages about layer `index`, "examples/mnist.cfg, --set: layer dense2" for
+ * one that --set brought; into `text` (at least 512 bytes). */
 const char *run_config_where(const run_config *self, int index, char *text);
 
 /* The text of --help-config: every key, grouped, with type, default, unit, range and help; malloc'd, caller frees. */

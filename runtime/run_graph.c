@@ -15,8 +15,8 @@ typedef struct builder {
     base_arena *arena;
     int64_t classes;
     int layer_count;
-    int *layer_node;  /* node number of a layer; 0 while unplaced (node 0 is the input) */
-    int *consumers;   /* a node */
+    int *layer_node; /* node number of a layer; 0 while unplaced (node 0 is the input) */
+    int *consumers;  /* a node */
     run_node *nodes;
     run_param *params;
     run_graph *graph;
@@ -284,8 +284,8 @@ static base_status check_size(builder *self, const run_node *node)
 static void fold_activation(builder *self, run_node *node)
 {
     run_node *before = &self->nodes[node->inputs[0]];
-    int foldable = before->kind == RUN_NODE_DENSE || before->kind == RUN_NODE_CONV2D ||
-                   before->kind == RUN_NODE_BATCH_NORM;
+    int foldable =
+        before->kind == RUN_NODE_DENSE || before->kind == RUN_NODE_CONV2D || before->kind == RUN_NODE_BATCH_NORM;
     if (node->kind != RUN_NODE_ACTIVATION || !foldable || before->activation != OPS_IDENTITY ||
         self->consumers[before->number] != 1)
         return;
@@ -296,15 +296,16 @@ static void fold_activation(builder *self, run_node *node)
     node->tensor = before->tensor;
 }
 
-/* Dropout may overwrite its input when nobody else reads that and the producer's backward pass does not need it as it was:
- * relu asks only whether y > 0, and where dropout made y zero the gradient that arrives is zero too. */
+/* Dropout may overwrite its input when nobody else reads that and the producer's backward pass does not need it as it
+ * was: relu asks only whether y > 0, and where dropout made y zero the gradient that arrives is zero too. */
 static void place_dropout(builder *self, run_node *node)
 {
     if (node->kind != RUN_NODE_DROPOUT)
         return;
     int tensor = node->inputs[0];
     while (self->nodes[tensor].tensor != tensor && self->consumers[tensor] == 1)
-        tensor = self->nodes[tensor].kind == RUN_NODE_ALIAS ? self->nodes[tensor].inputs[0] : self->nodes[tensor].tensor;
+        tensor =
+            self->nodes[tensor].kind == RUN_NODE_ALIAS ? self->nodes[tensor].inputs[0] : self->nodes[tensor].tensor;
     const run_node *producer = &self->nodes[tensor];
     int keeps_sign = producer->activation == OPS_IDENTITY || producer->activation == OPS_RELU ||
                      ops_activation_keeps_input(producer->activation);
@@ -390,8 +391,8 @@ static void count_work(builder *self, run_node *node)
     if (node->kind == RUN_NODE_DENSE)
         node->flops_forward = 2 * node->dense.k * node->dense.n;
     if (node->kind == RUN_NODE_CONV2D)
-        node->flops_forward = 2 * node->shape.h * node->shape.w * node->conv.n * node->conv.kernel_h *
-                              node->conv.kernel_w * node->conv.c;
+        node->flops_forward =
+            2 * node->shape.h * node->shape.w * node->conv.n * node->conv.kernel_h * node->conv.kernel_w * node->conv.c;
     node->flops_backward = node->flops_forward * (1 + input_wants);
     self->graph->flops_forward += node->flops_forward;
     self->graph->flops_train += node->flops_forward + node->flops_backward;
@@ -416,14 +417,17 @@ static base_status check_output(builder *self)
     const run_node *out = &self->nodes[graph->output];
     char text[64];
     if (self->classes > 0 && (!out->shape.flat || out->shape.c != self->classes))
-        return BASE_FAIL(BASE_USAGE, "%s: the model's output is %s, but the data have %" PRId64 " classes: end with a "
+        return BASE_FAIL(BASE_USAGE,
+                         "%s: the model's output is %s, but the data have %" PRId64 " classes: end with a "
                          "dense layer of %" PRId64 " units",
                          where_node(self, out), base_shape_text(out->shape, text), self->classes, self->classes);
     if (!out->shape.flat)
-        return BASE_FAIL(BASE_USAGE, "%s: the model's output is %s, the loss needs a vector: add a flatten or dense layer",
+        return BASE_FAIL(BASE_USAGE,
+                         "%s: the model's output is %s, the loss needs a vector: add a flatten or dense layer",
                          where_node(self, out), base_shape_text(out->shape, text));
     if (!out->needs_gradient)
-        return BASE_FAIL(BASE_USAGE, "%s: the model has no parameters: there is nothing to train", where_node(self, out));
+        return BASE_FAIL(BASE_USAGE, "%s: the model has no parameters: there is nothing to train",
+                         where_node(self, out));
     return BASE_OK;
 }
 
@@ -432,7 +436,8 @@ base_status run_graph_build(const run_config *config, int64_t classes, base_aren
     const run_config_model *model = &config->model;
     int count = model->layer_count;
     run_graph *graph = BASE_NEW(arena, run_graph);
-    builder self = {.config = config, .model = model, .arena = arena, .classes = classes, .layer_count = count, .graph = graph};
+    builder self = {
+        .config = config, .model = model, .arena = arena, .classes = classes, .layer_count = count, .graph = graph};
     self.nodes = BASE_NEW_ARRAY(arena, run_node, count + 1);
     self.params = BASE_NEW_ARRAY(arena, run_param, 2 * count + 1);
     self.layer_node = BASE_NEW_ARRAY(arena, int, count + 1);

@@ -101,12 +101,14 @@ static base_status check_availability(const run_config *config)
 {
     const run_config_train *train = &config->train;
     if (train->device == RUN_DEVICE_GPU)
-        return BASE_FAIL(BASE_DEVICE, "train.device = \"gpu\": this build of ddpt has no GPU back end; use \"cpu\" or \"auto\"");
+        return BASE_FAIL(BASE_DEVICE,
+                         "train.device = \"gpu\": this build of ddpt has no GPU back end; use \"cpu\" or \"auto\"");
     if (train->precision != RUN_PRECISION_FP32)
         return BASE_FAIL(BASE_DEVICE, "train.precision = \"%s\": the cpu computes in \"fp32\" only",
                          run_precision_name(train->precision));
     if (train->comm == RUN_COMM_NCCL || train->comm == RUN_COMM_STAGED)
-        return BASE_FAIL(BASE_DEVICE, "train.comm = \"%s\" needs a GPU back end, which this build of ddpt does not have; "
+        return BASE_FAIL(BASE_DEVICE,
+                         "train.comm = \"%s\" needs a GPU back end, which this build of ddpt does not have; "
                          "use \"auto\", \"shm\" or \"mpi\"",
                          run_comm_name(train->comm));
     return BASE_OK;
@@ -117,7 +119,8 @@ static base_status check_batch(const run_job *self)
     const run_config *config = self->config;
     int64_t samples = run_data_get_info(self->train_data)->samples;
     if (config->train.batch < self->info.size)
-        return BASE_FAIL(BASE_USAGE, "%s: train.batch = %" PRId64 " is the global batch: it must be at least the number of "
+        return BASE_FAIL(BASE_USAGE,
+                         "%s: train.batch = %" PRId64 " is the global batch: it must be at least the number of "
                          "ranks, %d",
                          config->path, config->train.batch, self->info.size);
     if (config->train.batch > samples)
@@ -149,7 +152,8 @@ static base_status open_data(run_job *self)
     return BASE_OK;
 }
 
-/* A bucket is closed at bucket_bytes, but a model of very many layers must not start more reduces than a group can hold. */
+/* A bucket is closed at bucket_bytes, but a model of very many layers must not start more reduces than a group can
+ * hold. */
 size_t run_job_bucket_bytes(const run_config *config, const run_graph *graph)
 {
     enum { BUCKETS_MAX = 64, DEFAULT_BYTES = 1024 * 1024 };
@@ -183,16 +187,19 @@ static double memory_needed(const run_job *self)
     double buffers = 2.0 * (double)plan->batch * (double)base_shape_count(self->graph->nodes[0].shape) * sizeof(float);
     return params * (self->sharded && shared ? 1.0 : ranks) +
            (double)plan->operand_elements * sizeof(float) * (shared ? 1.0 : ranks) +
-           ranks * (params + states + (double)plan->wide_elements * sizeof(double) + (double)plan->activation_bytes + buffers);
+           ranks * (params + states + (double)plan->wide_elements * sizeof(double) + (double)plan->activation_bytes +
+                    buffers);
 }
 
-/* Memory is given on first touch, so that too much of it is no failed allocation but a process that the system kills. */
+/* Memory is given on first touch, so that too much of it is no failed allocation but a process that the system kills.
+ */
 static base_status check_memory(const run_job *self)
 {
     double needed = memory_needed(self), available = memory_available();
     if (!(needed > available))
         return BASE_OK;
-    return BASE_FAIL(BASE_ERROR, "%s: the model with train.batch = %" PRId64 " needs %.1f GiB of memory for %d rank%s on %s, which "
+    return BASE_FAIL(BASE_ERROR,
+                     "%s: the model with train.batch = %" PRId64 " needs %.1f GiB of memory for %d rank%s on %s, which "
                      "has %.1f GiB available: use a smaller model, a smaller batch, or more nodes",
                      self->config->path, self->config->train.batch, needed * 0x1p-30, self->info.node_size,
                      self->info.node_size == 1 ? "" : "s", self->info.host, available * 0x1p-30);
@@ -279,7 +286,8 @@ static base_status create_loaders(run_job *self)
 {
     /* Where ranks outnumber cores a thread of its own has no core to run beside the step on, and costs two switches. */
     int background = self->info.size <= self->cores;
-    BASE_TRY(run_loader_create(self->train_data, self->ops, &self->train_sampler, 0, 0, background, &self->train_loader));
+    BASE_TRY(
+        run_loader_create(self->train_data, self->ops, &self->train_sampler, 0, 0, background, &self->train_loader));
     return run_loader_create(self->test_data, self->ops, &self->test_sampler, 0, 0, 0, &self->test_loader);
 }
 

@@ -26,8 +26,8 @@ typedef struct run_job {
     const run_graph *graph;
     const run_backward *backward;
     const run_plan *plan;
-    int threads;              /* of this rank */
-    int cores;                /* distinct cores that the ranks of all nodes may run on */
+    int threads; /* of this rank */
+    int cores;   /* distinct cores that the ranks of all nodes may run on */
     base_pool *pool;
     const base_device_table *device_table;
     base_device *device;
@@ -43,12 +43,13 @@ typedef struct run_job {
     int64_t steps_per_epoch, total_steps; /* total_steps: epochs and max_steps applied */
 } run_job;
 
-/* Collective. On failure all ranks return the same status with the first failing rank's message, and `self` may be destroyed. */
+/* Collective. On failure all ranks return the same status with the first failing rank's message, and `self` may be
+ * destroyed. */
 base_status run_job_create(comm_world *world, const run_config *config, run_job *self);
 void run_job_destroy(run_job *self); /* Collective */
 
-/* Collective. Threads for this rank: cores in its affinity mask over the ranks of its node whose masks share a core with it,
- * at least 1; `cores` as in run_job. */
+/* Collective. Threads for this rank: cores in its affinity mask over the ranks of its node whose masks share a core
+ * with it, at least 1; `cores` as in run_job. */
 base_status run_job_threads(comm_world *world, int *threads, int *cores);
 
 /* Gradients that a bucket holds at least, in bytes (run_plan_build): train.bucket_mb, or what suits the model. */

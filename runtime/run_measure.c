@@ -11,8 +11,8 @@ static void fill(float *values, int64_t count)
         values[i] = (float)(i % 13) * 0.125f - 0.5f;
 }
 
-static base_status time_gemm(const ops_table *ops, ops_context *context, int64_t m, int64_t n, int64_t k, const float *a,
-                             const float *b, float *c, double seconds, double *best)
+static base_status time_gemm(const ops_table *ops, ops_context *context, int64_t m, int64_t n, int64_t k,
+                             const float *a, const float *b, float *c, double seconds, double *best)
 {
     BASE_TRY(ops->gemm(context, 0, 0, m, n, k, a, k, b, n, 0, c, n));
     /* Small products are timed in groups, so that the clock does not count. */
@@ -29,14 +29,14 @@ static base_status time_gemm(const ops_table *ops, ops_context *context, int64_t
     return BASE_OK;
 }
 
-base_status run_measure_gemm(const ops_table *ops, ops_context *context, int64_t m, int64_t n, int64_t k, double seconds,
-                             double *gflops)
+base_status run_measure_gemm(const ops_table *ops, ops_context *context, int64_t m, int64_t n, int64_t k,
+                             double seconds, double *gflops)
 {
     base_arena *arena;
     BASE_TRY(base_arena_create(&arena, "measurement"));
-    float *a = BASE_NEW_ARRAY(arena, float, m * k);
-    float *b = BASE_NEW_ARRAY(arena, float, k * n);
-    float *c = BASE_NEW_ARRAY(arena, float, m * n);
+    float *a = BASE_NEW_ARRAY(arena, float, m *k);
+    float *b = BASE_NEW_ARRAY(arena, float, k *n);
+    float *c = BASE_NEW_ARRAY(arena, float, m *n);
     double best = 0.0;
     base_status status = a && b && c ? BASE_OK : BASE_ERROR;
     if (status == BASE_OK) {

@@ -6,8 +6,8 @@
 #include "ops.h"
 
 /* Best rate of c (M, N) = a (M, K) b (K, N) in GFLOP/s over about `seconds`, on the context's pool. Allocates. */
-base_status run_measure_gemm(const ops_table *ops, ops_context *context, int64_t m, int64_t n, int64_t k, double seconds,
-                             double *gflops);
+base_status run_measure_gemm(const ops_table *ops, ops_context *context, int64_t m, int64_t n, int64_t k,
+                             double seconds, double *gflops);
 
 /* Best rate of a[i] = b[i] + s c[i] (McCalpin's STREAM triad, 12 bytes an element) in GB/s over arrays of 64 MiB. */
 base_status run_measure_memory(base_pool *pool, double seconds, double *gbytes_per_second);

@@ -54,7 +54,8 @@ float *run_net_gradient(run_net *self, int node)
 {
     int tensor = self->o.graph->nodes[node].tensor;
     const run_plan_node *plan = &self->o.plan->nodes[tensor];
-    return plan->joint_gradient != RUN_NO_OFFSET ? rows_of(self, plan->joint_gradient, tensor) : at(self, plan->gradient);
+    return plan->joint_gradient != RUN_NO_OFFSET ? rows_of(self, plan->joint_gradient, tensor)
+                                                 : at(self, plan->gradient);
 }
 
 float *run_net_z(run_net *self, int node)

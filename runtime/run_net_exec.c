@@ -102,8 +102,7 @@ static base_status forward_node(run_net *self, const run_node *node, const run_n
                                        training ? run_net_bytes_of(self, node->number) : NULL);
     case RUN_NODE_AVG_POOL: return TABLE->avg_pool_forward(CONTEXT, &node->pool, batch->count, x, y);
     case RUN_NODE_BATCH_NORM: return forward_norm(self, node, batch, training, x, y, phases);
-    case RUN_NODE_ACTIVATION:
-        return TABLE->activation_forward(CONTEXT, node->activation, elements(node, batch), x, y);
+    case RUN_NODE_ACTIVATION: return TABLE->activation_forward(CONTEXT, node->activation, elements(node, batch), x, y);
     case RUN_NODE_DROPOUT: return forward_dropout(self, node, batch, training, x, y);
     case RUN_NODE_ADD:
     case RUN_NODE_CONCAT: return forward_joined(self, node, batch, y);
@@ -116,7 +115,8 @@ base_status run_net_forward(run_net *self, const run_net_batch *batch, int train
     self->first_sample = batch->first_sample;
     /* The loader's buffer is this rank's own; a joint sum needs the input where all ranks see it. */
     if (training && self->o.plan->nodes[0].joint_value != RUN_NO_OFFSET)
-        BASE_TRY(TABLE->copy(CONTEXT, elements(&self->o.graph->nodes[0], batch), batch->x, run_net_value_out(self, 0), 0));
+        BASE_TRY(
+            TABLE->copy(CONTEXT, elements(&self->o.graph->nodes[0], batch), batch->x, run_net_value_out(self, 0), 0));
     for (int n = 1; n < self->o.graph->node_count; n++)
         BASE_TRY(forward_node(self, &self->o.graph->nodes[n], batch, training, phases));
     return BASE_OK;
@@ -141,10 +141,10 @@ static base_status backward_norm(run_net *self, const run_node *node, const run_
     run_norm *norm = &self->norms[node->number];
     int64_t c = node->shape.c, all = batch->global_count * node->shape.h * node->shape.w;
     const float *x = run_net_value(self, batch, node->inputs[0]);
-    BASE_TRY(TABLE->batch_norm_backward_sums(CONTEXT, rows(node, batch), c, node->activation, x, norm->mean, norm->invstd,
-                                             run_net_value(self, batch, node->number), run_net_z(self, node->number), dy,
-                                             norm->sums, run_net_param_wide(self, node->first_param),
-                                             run_net_param_wide(self, node->first_param + 1)));
+    BASE_TRY(TABLE->batch_norm_backward_sums(
+        CONTEXT, rows(node, batch), c, node->activation, x, norm->mean, norm->invstd,
+        run_net_value(self, batch, node->number), run_net_z(self, node->number), dy, norm->sums,
+        run_net_param_wide(self, node->first_param), run_net_param_wide(self, node->first_param + 1)));
     if (!dx)
         return BASE_OK;
     BASE_TRY(sum_over_group(self, norm->sums, 2 * c, phases));
@@ -158,8 +158,8 @@ static base_status backward_dropout(run_net *self, const run_node *node, const r
     int64_t n = base_shape_count(node->shape);
     if (node->layer->rate == 0.0f)
         return dx == dy ? BASE_OK : TABLE->copy(CONTEXT, batch->count * n, dy, dx, accumulate);
-    return TABLE->dropout_backward(CONTEXT, batch->count, n, node->layer->rate, run_net_bytes_of(self, node->number), dy,
-                                   dx, accumulate);
+    return TABLE->dropout_backward(CONTEXT, batch->count, n, node->layer->rate, run_net_bytes_of(self, node->number),
+                                   dy, dx, accumulate);
 }
 
 static base_status backward_joined(run_net *self, const run_node *node, const run_backward_node *step,
@@ -173,7 +173,8 @@ static base_status backward_joined(run_net *self, const run_node *node, const ru
         if (dx && node->kind == RUN_NODE_ADD)
             BASE_TRY(TABLE->copy(CONTEXT, elements(node, batch), dy, dx, to->accumulate));
         if (dx && node->kind == RUN_NODE_CONCAT)
-            BASE_TRY(TABLE->concat_backward(CONTEXT, rows(node, batch), node->shape.c, from, c, dy, dx, to->accumulate));
+            BASE_TRY(
+                TABLE->concat_backward(CONTEXT, rows(node, batch), node->shape.c, from, c, dy, dx, to->accumulate));
         from += c;
     }
     return BASE_OK;
@@ -183,7 +184,8 @@ static base_status backward_dense(run_net *self, const run_node *node, const run
                                   const float *z, float *dy, float *dx, int accumulate)
 {
     int weight_param = node->first_param;
-    BASE_TRY(TABLE->dense_backward_data(CONTEXT, &node->dense, batch->count, weight(self, node), y, z, dy, dx, accumulate));
+    BASE_TRY(
+        TABLE->dense_backward_data(CONTEXT, &node->dense, batch->count, weight(self, node), y, z, dy, dx, accumulate));
     if (self->o.plan->buckets[self->o.plan->param_bucket[weight_param]].form == RUN_BUCKET_JOINT)
         return BASE_OK;
     float *db = node->param_count > 1 ? run_net_param_gradient(self, weight_param + 1) : NULL;
@@ -192,8 +194,8 @@ static base_status backward_dense(run_net *self, const run_node *node, const run
                                          run_net_param_gradient(self, weight_param), db);
 }
 
-base_status run_net_joint_gradient(run_net *self, const run_bucket *bucket, int64_t global_count, int64_t from, int64_t to,
-                                   int bias)
+base_status run_net_joint_gradient(run_net *self, const run_bucket *bucket, int64_t global_count, int64_t from,
+                                   int64_t to, int bias)
 {
     const run_node *node = &self->o.graph->nodes[bucket->node];
     const float *operands = comm_slab_data(self->operands);
@@ -221,11 +223,11 @@ base_status run_net_backward(run_net *self, const run_net_batch *batch, int b, b
     case RUN_NODE_CONV2D:
         return TABLE->conv2d_backward(CONTEXT, self->convs[node->number], batch->count, x, weight(self, node), y, z, dy,
                                       run_net_param_wide(self, node->first_param),
-                                      node->param_count > 1 ? run_net_param_wide(self, node->first_param + 1) : NULL, dx,
-                                      accumulate);
+                                      node->param_count > 1 ? run_net_param_wide(self, node->first_param + 1) : NULL,
+                                      dx, accumulate);
     case RUN_NODE_MAX_POOL:
-        return TABLE->max_pool_backward(CONTEXT, &node->pool, batch->count, dy, run_net_bytes_of(self, node->number), dx,
-                                        accumulate);
+        return TABLE->max_pool_backward(CONTEXT, &node->pool, batch->count, dy, run_net_bytes_of(self, node->number),
+                                        dx, accumulate);
     case RUN_NODE_AVG_POOL: return TABLE->avg_pool_backward(CONTEXT, &node->pool, batch->count, dy, dx, accumulate);
     case RUN_NODE_BATCH_NORM: return backward_norm(self, node, batch, dy, dx, accumulate, phases);
     case RUN_NODE_ACTIVATION:

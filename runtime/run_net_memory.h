@@ -18,8 +18,8 @@ struct run_net {
     comm_slab *params, *gradients, *wide, *operands;
     int64_t first_sample; /* of the batch at work: its row in the operand slab */
     void *activations;
-    run_norm *norms;   /* a node; empty for other kinds */
-    ops_conv **convs;  /* a node; NULL for other kinds */
+    run_norm *norms;    /* a node; empty for other kinds */
+    ops_conv **convs;   /* a node; NULL for other kinds */
     const float **join; /* inputs of the add or concat at work */
     int64_t *join_channels;
 };

@@ -11,7 +11,8 @@ struct run_optim {
     void *state[STATES_MAX];
 };
 
-double run_optim_learning_rate(const run_config_optimizer *config, int64_t epochs, int64_t steps_per_epoch, int64_t step)
+double run_optim_learning_rate(const run_config_optimizer *config, int64_t epochs, int64_t steps_per_epoch,
+                               int64_t step)
 {
     double warmup = round(config->schedule.warmup_epochs * (double)steps_per_epoch);
     double total = (double)epochs * (double)steps_per_epoch;
@@ -48,7 +49,8 @@ base_status run_optim_create(const run_optim_options *options, run_optim **out)
     self->state_count = run_optim_states(options->config);
     *out = self;
     for (int i = 0; i < self->state_count; i++)
-        BASE_TRY(options->device_table->memory_alloc(options->device, options->elements * sizeof(float), &self->state[i]));
+        BASE_TRY(
+            options->device_table->memory_alloc(options->device, options->elements * sizeof(float), &self->state[i]));
     return BASE_OK;
 }
 
@@ -79,8 +81,8 @@ float *run_optim_state(run_optim *self, int i)
     return self->state[i];
 }
 
-base_status run_optim_update(run_optim *self, double lr, double grad_scale, int64_t step, size_t state_offset, size_t count,
-                             const float *g, float *p)
+base_status run_optim_update(run_optim *self, double lr, double grad_scale, int64_t step, size_t state_offset,
+                             size_t count, const float *g, float *p)
 {
     const run_config_optimizer *config = self->o.config;
     float *first = self->state_count > 0 ? (float *)self->state[0] + state_offset : NULL;

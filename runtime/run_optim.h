@@ -7,10 +7,12 @@
 #include "ops.h"
 #include "run_config.h"
 
-/* The learning rate of step `step` (from 0 over the whole run). Warm-up: lr (step + 1) / W for the first W = round(warmup_epochs
- * steps_per_epoch) steps. Then constant; step: lr gamma^floor(epoch / every_epochs); cosine: from lr down to min_lr at the end of
- * epoch `epochs`, min_lr + (lr - min_lr) (1 + cos(pi t)) / 2 (Loshchilov and Hutter 2017, without restarts). */
-double run_optim_learning_rate(const run_config_optimizer *config, int64_t epochs, int64_t steps_per_epoch, int64_t step);
+/* The learning rate of step `step` (from 0 over the whole run). Warm-up: lr (step + 1) / W for the first W =
+ * round(warmup_epochs steps_per_epoch) steps. Then constant; step: lr gamma^floor(epoch / every_epochs); cosine: from
+ * lr down to min_lr at the end of epoch `epochs`, min_lr + (lr - min_lr) (1 + cos(pi t)) / 2 (Loshchilov and Hutter
+ * 2017, without restarts). */
+double run_optim_learning_rate(const run_config_optimizer *config, int64_t epochs, int64_t steps_per_epoch,
+                               int64_t step);
 
 /* State tensors that the configured optimizer keeps: 0, 1 (momentum) or 2 (first and second moment). */
 int run_optim_states(const run_config_optimizer *config);
@@ -36,7 +38,7 @@ float *run_optim_state(run_optim *self, int i); /* (elements) */
 
 /* Update `count` parameters p with gradients g (both at the same place of their slabs); their state begins at element
  * `state_offset`. Gradients are scaled by grad_scale first (clipping). `step` counts from 1. */
-base_status run_optim_update(run_optim *self, double lr, double grad_scale, int64_t step, size_t state_offset, size_t count,
-                             const float *g, float *p);
+base_status run_optim_update(run_optim *self, double lr, double grad_scale, int64_t step, size_t state_offset,
+                             size_t count, const float *g, float *p);
 
 #endif

@@ -36,10 +36,8 @@ static size_t round_up(size_t n, size_t to)
 static void add_block(planner *self, size_t *offset, size_t element_bytes, const run_node *node, int born, int dies)
 {
     size_t nbytes = (size_t)(self->options->batch * base_shape_count(node->shape)) * element_bytes;
-    self->blocks[self->block_count++] = (block){.offset = offset,
-                                                .nbytes = round_up(nbytes ? nbytes : 1, TENSOR_ALIGNMENT),
-                                                .born = born,
-                                                .dies = dies};
+    self->blocks[self->block_count++] = (block){
+        .offset = offset, .nbytes = round_up(nbytes ? nbytes : 1, TENSOR_ALIGNMENT), .born = born, .dies = dies};
 }
 
 static void extend(int *time, int to)
@@ -265,8 +263,8 @@ base_status run_plan_build(const run_graph *graph, const run_backward *backward,
     if (!plan || !self.nodes || !self.blocks || !self.last_read || !self.gradient_born)
         return BASE_ERROR;
     for (int n = 0; n < count; n++)
-        self.nodes[n] = (run_plan_node){RUN_NO_OFFSET, RUN_NO_OFFSET, RUN_NO_OFFSET,
-                                        RUN_NO_OFFSET, RUN_NO_OFFSET, RUN_NO_OFFSET};
+        self.nodes[n] =
+            (run_plan_node){RUN_NO_OFFSET, RUN_NO_OFFSET, RUN_NO_OFFSET, RUN_NO_OFFSET, RUN_NO_OFFSET, RUN_NO_OFFSET};
 
     plan->batch = options->batch;
     plan->global_batch = options->global_batch;

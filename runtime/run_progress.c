@@ -100,7 +100,8 @@ void run_progress_step(run_progress *self, int64_t step, int64_t epoch, int64_t 
     if (now - self->shown < REFRESH_S)
         return;
     char rate[32], left[32];
-    fprintf(stderr, "\r\033[Kepoch %" PRId64 "/%" PRId64 "  step %" PRId64 "/%" PRId64 "  loss %.4f acc %.2f %%  %s  %s left",
+    fprintf(stderr,
+            "\r\033[Kepoch %" PRId64 "/%" PRId64 "  step %" PRId64 "/%" PRId64 "  loss %.4f acc %.2f %%  %s  %s left",
             epoch, self->epochs, step, self->total_steps, loss, 100.0 * accuracy,
             rate_text((double)self->epoch_samples / (now - self->epoch_began), rate),
             time_text(seconds_left(self, step, now), left));
@@ -127,8 +128,8 @@ void run_progress_epoch(run_progress *self, int64_t step, int64_t epoch, double 
         if (isfinite(test_loss))
             snprintf(test, sizeof test, "  test loss %.4f acc %.2f %%", test_loss, 100.0 * test_accuracy);
         int width = snprintf(NULL, 0, "%" PRId64, self->epochs);
-        BASE_INFO("epoch %*" PRId64 "/%" PRId64 "  loss %.4f acc %.2f %%%s  %s  %s left", width, epoch,
-                  self->epochs, loss, 100.0 * accuracy, test, rate_text((double)self->epoch_samples / seconds, rate),
+        BASE_INFO("epoch %*" PRId64 "/%" PRId64 "  loss %.4f acc %.2f %%%s  %s  %s left", width, epoch, self->epochs,
+                  loss, 100.0 * accuracy, test, rate_text((double)self->epoch_samples / seconds, rate),
                   time_text(seconds_left(self, step, now), left));
     }
     self->epoch_began = now;

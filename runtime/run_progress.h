@@ -1,5 +1,5 @@
-/* run_progress.h: what a person sees of a run on stderr: one line that renews itself on a terminal, a line an epoch otherwise.
- * Rank 0 prints; the other ranks' calls do nothing. */
+/* run_progress.h: what a person sees of a run on stderr: one line that renews itself on a terminal, a line an epoch
+ * otherwise. Rank 0 prints; the other ranks' calls do nothing. */
 #ifndef RUN_PROGRESS_H
 #define RUN_PROGRESS_H
 
@@ -8,11 +8,11 @@
 typedef struct run_progress {
     int active, terminal;
     int64_t epochs, total_steps;
-    double began, shown;      /* times of the first step and of the last line */
-    int64_t first_step;       /* steps done before `began` */
+    double began, shown; /* times of the first step and of the last line */
+    int64_t first_step;  /* steps done before `began` */
     double epoch_began;
     int64_t epoch_samples;
-    int line_open;            /* a line without its newline is on the terminal */
+    int line_open; /* a line without its newline is on the terminal */
 } run_progress;
 
 void run_progress_start(run_progress *self, const run_job *job, int64_t first_step);

@@ -4,22 +4,22 @@
 
 #include <math.h>
 
-/* Rows of a joint weight are dealt to ranks in grains of 16: their gradient starts on a cache line. A piece is as much of it
- * as stays in the threads' second-level caches until the update. */
+/* Rows of a joint weight are dealt to ranks in grains of 16: their gradient starts on a cache line. A piece is as much
+ * of it as stays in the threads' second-level caches until the update. */
 enum { ROW_GRAIN = 16, PIECE_BYTES = 256 * 1024 };
 
 /* A bucket on its way through a step. */
 typedef struct bucket_state {
     const run_bucket *bucket;
-    size_t begin, count;     /* what this rank updates: elements of the parameter layout */
-    size_t state;            /* where that begins in the optimizer's state */
-    const size_t *cuts;      /* the ranks' parts, counted from bucket->begin; NULL: comm_slice */
+    size_t begin, count;           /* what this rank updates: elements of the parameter layout */
+    size_t state;                  /* where that begins in the optimizer's state */
+    const size_t *cuts;            /* the ranks' parts, counted from bucket->begin; NULL: comm_slice */
     size_t part_begin, part_count; /* this rank's part of the sum */
-    int64_t from, to;        /* joint: rows of that part ... */
-    int has_bias;            /* ... and whether the bias belongs to it */
-    size_t *x_cuts, *dz_cuts; /* joint, where operands travel: the ranks' rows */
-    comm_request *sum[2];    /* reduce, or gathers of x and dz */
-    comm_request *gather;    /* of the parameters */
+    int64_t from, to;              /* joint: rows of that part ... */
+    int has_bias;                  /* ... and whether the bias belongs to it */
+    size_t *x_cuts, *dz_cuts;      /* joint, where operands travel: the ranks' rows */
+    comm_request *sum[2];          /* reduce, or gathers of x and dz */
+    comm_request *gather;          /* of the parameters */
 } bucket_state;
 
 struct run_reduce {
@@ -27,10 +27,10 @@ struct run_reduce {
     base_arena *arena;
     run_optim *optim;
     int rank, size;
-    int owns_parts;   /* this rank updates its part alone, not the whole bucket */
+    int owns_parts;               /* this rank updates its part alone, not the whole bucket */
     int one_operands, one_params; /* a single copy of them where ranks share memory: nothing to gather */
     bucket_state *buckets;
-    int started;      /* buckets whose sum was started in this step */
+    int started; /* buckets whose sum was started in this step */
     int64_t global_count;
 };
 
@@ -147,7 +147,8 @@ run_optim *run_reduce_optim(run_reduce *self)
 /* ---- sums ---- */
 
 /* The rows of all ranks of one operand. */
-static base_status gather_operand(run_reduce *self, size_t offset, int64_t features, size_t *cuts, comm_request **request)
+static base_status gather_operand(run_reduce *self, size_t offset, int64_t features, size_t *cuts,
+                                  comm_request **request)
 {
     for (int r = 0; r <= self->size; r++)
         cuts[r] = (size_t)(run_share_begin(self->global_count, r, self->size) * features);
@@ -223,8 +224,8 @@ static base_status make_gradient(run_reduce *self, bucket_state *b, base_phases 
     if (self->owns_parts)
         return BASE_OK;
     base_phases_switch(phases, BASE_PHASE_REDUCE);
-    BASE_TRY(comm_all_gather_start(self->o.group, run_net_gradients(self->o.net), b->bucket->begin, b->bucket->count, b->cuts,
-                                   &b->sum[0]));
+    BASE_TRY(comm_all_gather_start(self->o.group, run_net_gradients(self->o.net), b->bucket->begin, b->bucket->count,
+                                   b->cuts, &b->sum[0]));
     return wait_sum(b);
 }
 
@@ -297,17 +298,18 @@ static base_status update_bucket(run_reduce *self, bucket_state *b, const update
     }
     if (!self->o.sharded || self->one_params)
         return BASE_OK;
-    return comm_all_gather_start(self->o.group, run_net_params(self->o.net), b->bucket->begin, b->bucket->count, b->cuts,
-                                 &b->gather);
+    return comm_all_gather_start(self->o.group, run_net_params(self->o.net), b->bucket->begin, b->bucket->count,
+                                 b->cuts, &b->gather);
 }
 
-/* All parts of the parameters on all ranks. On a single copy that is one sync point, not one a bucket: where ranks share cores
- * each costs every rank a sleep. */
+/* All parts of the parameters on all ranks. On a single copy that is one sync point, not one a bucket: where ranks
+ * share cores each costs every rank a sleep. */
 static base_status gather_params(run_reduce *self)
 {
     if (self->one_params) {
         comm_request *all;
-        BASE_TRY(comm_all_gather_start(self->o.group, run_net_params(self->o.net), 0, self->o.plan->param_elements, NULL, &all));
+        BASE_TRY(comm_all_gather_start(self->o.group, run_net_params(self->o.net), 0, self->o.plan->param_elements,
+                                       NULL, &all));
         return comm_request_wait(&all);
     }
     for (int i = 0; i < self->o.plan->bucket_count; i++)

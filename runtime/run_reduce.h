@@ -1,13 +1,13 @@
 /* run_reduce.h: gradient synchronisation and the update as one operation with two forms.
  *
  * allreduce: the sum of a bucket's gradients reaches every rank, which updates all parameters.
- * sharded: each rank has the sum over its part of a bucket, updates that part (its optimizer state is that short), and the
- * parts are gathered; where ranks share memory the parameters are a single copy and gathering is a sync point.
- * How the sum comes about is the bucket's form (run_plan.h): joint sums are computed by the owner of the part from the operands
- * of all ranks, in pieces that are updated while they are in the cache; wide and plain sums are reduced.
+ * sharded: each rank has the sum over its part of a bucket, updates that part (its optimizer state is that short), and
+ * the parts are gathered; where ranks share memory the parameters are a single copy and gathering is a sync point. How
+ * the sum comes about is the bucket's form (run_plan.h): joint sums are computed by the owner of the part from the
+ * operands of all ranks, in pieces that are updated while they are in the cache; wide and plain sums are reduced.
  *
- * A step: run_reduce_ready after every backward node, run_reduce_finish once. All Collective: every rank starts the same
- * buckets in the same order.
+ * A step: run_reduce_ready after every backward node, run_reduce_finish once. All Collective: every rank starts the
+ * same buckets in the same order.
  */
 #ifndef RUN_REDUCE_H
 #define RUN_REDUCE_H
@@ -38,13 +38,13 @@ base_status run_reduce_create(const run_reduce_options *options, run_reduce **se
 void run_reduce_destroy(run_reduce **self);
 run_optim *run_reduce_optim(run_reduce *self);
 
-/* Backward node `b` of a step over `global_count` samples has run: start the sums of the buckets that it completes, move the
- * others on. */
+/* Backward node `b` of a step over `global_count` samples has run: start the sums of the buckets that it completes,
+ * move the others on. */
 base_status run_reduce_ready(run_reduce *self, int b, int64_t global_count);
 
-/* Wait for the sums, clip, update, wait for the parameters. The caller has waited for a collective that all ranks started after
- * the last run_reduce_ready (that of the step's loss). `step` counts from 1. Phases: reduce while waiting, backward for joint
- * sums, update. */
+/* Wait for the sums, clip, update, wait for the parameters. The caller has waited for a collective that all ranks
+ * started after the last run_reduce_ready (that of the step's loss). `step` counts from 1. Phases: reduce while
+ * waiting, backward for joint sums, update. */
 base_status run_reduce_finish(run_reduce *self, double lr, int64_t step, base_phases *phases);
 
 /* A step that is given up: wait for what was started and change nothing. */

@@ -23,8 +23,8 @@ struct run_report {
     run_stats *stats;
     json_t *hosts;
     FILE *csv;
-    int csv_errno;           /* the first failure of a write */
-    int64_t csv_steps;       /* since the line before */
+    int csv_errno;     /* the first failure of a write */
+    int64_t csv_steps; /* since the line before */
     int64_t csv_samples;
     double csv_phases[BASE_PHASE_COUNT];
 };
@@ -59,7 +59,8 @@ static base_status choose_folder(run_report *self, const char *out)
     if (given) {
         n = snprintf(self->folder, size, "%s", given);
         if (n < 0 || (size_t)n >= size)
-            return BASE_FAIL(BASE_ERROR, "the folder name given for the run is too long (%zu characters)", strlen(given));
+            return BASE_FAIL(BASE_ERROR, "the folder name given for the run is too long (%zu characters)",
+                             strlen(given));
         return base_file_make_folder(self->folder);
     }
     time_t now = time(NULL);
@@ -158,8 +159,8 @@ static void write_line(run_report *self, const run_report_line *line)
     for (int i = 0; i < BASE_PHASE_COUNT; i++)
         seconds += self->csv_phases[i];
     double rate = seconds > 0.0 ? (double)self->csv_samples / seconds : 0.0;
-    int bad = fprintf(self->csv, "%" PRId64 ",%" PRId64 ",%.9g,%.9g,%.6g", line->step, line->epoch, line->loss, line->lr,
-                      rate) < 0;
+    int bad = fprintf(self->csv, "%" PRId64 ",%" PRId64 ",%.9g,%.9g,%.6g", line->step, line->epoch, line->loss,
+                      line->lr, rate) < 0;
     for (int i = 0; i < BASE_PHASE_COUNT; i++)
         bad |= fprintf(self->csv, ",%.6g", 1e3 * self->csv_phases[i] / (double)self->csv_steps) < 0;
     bad |= fputc('\n', self->csv) == EOF;
@@ -231,7 +232,8 @@ static json_t *result_json(const run_report_result *result, int final)
     json_object_set_new(json, "train_loss", number(result->train_loss));
     json_object_set_new(json, "test_loss", number(result->test_loss));
     json_object_set_new(json, "test_accuracy", number(result->test_accuracy));
-    json_object_set_new(json, "param_digest", result->param_digest[0] ? json_string(result->param_digest) : json_null());
+    json_object_set_new(json, "param_digest",
+                        result->param_digest[0] ? json_string(result->param_digest) : json_null());
     return json;
 }
 

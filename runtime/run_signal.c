@@ -31,9 +31,9 @@ static void on_interrupt(int signal)
     setitimer(ITIMER_REAL, &grace, NULL);
 }
 
-/* oneDNN's GEMM kernels use the stack pointer as one register more and point it into their workspace: a signal's frame there
- * would overwrite the heap. So all handlers of this thread, MPI's among them, get a stack of their own; our other threads block
- * all signals. */
+/* oneDNN's GEMM kernels use the stack pointer as one register more and point it into their workspace: a signal's frame
+ * there would overwrite the heap. So all handlers of this thread, MPI's among them, get a stack of their own; our other
+ * threads block all signals. */
 static void move_handlers(void)
 {
     static char memory[STACK_BYTES];

@@ -6,7 +6,7 @@ enum { TIMES_MAX = 1 << 20, WARMUP_MAX = 10 };
 
 struct run_stats {
     int64_t warmup, seen;
-    int64_t stride;   /* every stride-th step is kept for the percentiles */
+    int64_t stride; /* every stride-th step is kept for the percentiles */
     int64_t capacity, kept;
     double *seconds;
     int64_t samples;

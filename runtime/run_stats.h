@@ -17,8 +17,8 @@ typedef struct run_performance {
     double phases_ms[BASE_PHASE_COUNT]; /* mean a step */
 } run_performance;
 
-/* For a run of `steps` steps: the first tenth of them, at most 10, are warm-up. Memory is taken here, not in a step; beyond
- * a million steps the percentiles are those of a systematic sample. */
+/* For a run of `steps` steps: the first tenth of them, at most 10, are warm-up. Memory is taken here, not in a step;
+ * beyond a million steps the percentiles are those of a systematic sample. */
 base_status run_stats_create(base_arena *arena, int64_t steps, run_stats **self);
 void run_stats_add(run_stats *self, int64_t samples, const base_phases *phases);
 run_performance run_stats_performance(run_stats *self);

@@ -58,7 +58,8 @@ base_status run_step_train(run_job *job, int64_t step, base_phases *phases, run_
         BASE_TRY(run_reduce_drain(job->reduce));
         return diverged(job, own_loss, step);
     }
-    double lr = run_optim_learning_rate(&job->config->train.optimizer, job->config->train.epochs, job->steps_per_epoch, step);
+    double lr =
+        run_optim_learning_rate(&job->config->train.optimizer, job->config->train.epochs, job->steps_per_epoch, step);
     BASE_TRY(run_reduce_finish(job->reduce, lr, step + 1, phases));
 
     base_phases_switch(phases, BASE_PHASE_OTHER);
@@ -75,8 +76,8 @@ base_status run_step_evaluate(run_job *job, double *loss, double *accuracy)
     int64_t steps = run_sampler_steps(&job->test_sampler);
     BASE_TRY(run_loader_seek(job->test_loader, 0, 0));
     for (int64_t s = 0; s < steps; s++) {
-        /* Which rows of the shared operands are a rank's depends on the size of the batch: nobody may write those of the short
-         * last one while others still work on one before. Whoever was interrupted comes here too. */
+        /* Which rows of the shared operands are a rank's depends on the size of the batch: nobody may write those of
+         * the short last one while others still work on one before. Whoever was interrupted comes here too. */
         if (s > 0 && s == steps - 1)
             BASE_TRY(comm_barrier(job->group));
         if (run_signal_interrupted())

@@ -7,15 +7,15 @@
 
 /* What all ranks know of a step when it has ended. */
 typedef struct run_step_result {
-    int64_t samples;    /* of all ranks */
-    double loss;        /* mean over them */
-    double correct;     /* how many of them were right before the update */
-    int interrupted;    /* some rank was asked to stop */
+    int64_t samples; /* of all ranks */
+    double loss;     /* mean over them */
+    double correct;  /* how many of them were right before the update */
+    int interrupted; /* some rank was asked to stop */
 } run_step_result;
 
-/* Collective. One step on the loader's next batch: data, forward, loss, backward with each bucket's reduce started when its last
- * gradient is ready, update. `step` counts from 0 over the whole run. BASE_DIVERGED on all ranks, with step and rank, when
- * a loss is not finite; the parameters are then those before the step. */
+/* Collective. One step on the loader's next batch: data, forward, loss, backward with each bucket's reduce started when
+ * its last gradient is ready, update. `step` counts from 0 over the whole run. BASE_DIVERGED on all ranks, with step
+ * and rank, when a loss is not finite; the parameters are then those before the step. */
 base_status run_step_train(run_job *job, int64_t step, base_phases *phases, run_step_result *result);
 
 /* Collective. Mean loss and accuracy over the whole test set, each sample once. */
@@ -26,16 +26,16 @@ typedef struct run_outcome {
     double train_loss, train_accuracy, test_loss, test_accuracy; /* NaN where not known */
     double seconds;                                              /* from the first step to the end */
     char param_digest[17];
-    char folder[4096];                                           /* rank 0: the run's folder */
+    char folder[4096]; /* rank 0: the run's folder */
 } run_outcome;
 
 typedef struct run_train_options {
-    const char *out;        /* folder, or NULL */
-    const char *command;    /* as typed */
+    const char *out;     /* folder, or NULL */
+    const char *command; /* as typed */
 } run_train_options;
 
-/* Collective. The whole run with its record. Returns the status of the run, the same on all ranks; the record is written
- * whatever it is, as far as that is possible. */
+/* Collective. The whole run with its record. Returns the status of the run, the same on all ranks; the record is
+ * written whatever it is, as far as that is possible. */
 base_status run_train(run_job *job, const run_train_options *options, run_outcome *outcome);
 
 #endif

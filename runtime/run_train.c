@@ -18,8 +18,8 @@ typedef struct trainer {
     run_report *report;
     run_progress progress;
     run_outcome *outcome;
-    int64_t step;              /* done so far */
-    double loss_sum, correct;  /* of the epoch so far */
+    int64_t step;             /* done so far */
+    double loss_sum, correct; /* of the epoch so far */
     int64_t samples;
 } trainer;
 
@@ -60,9 +60,9 @@ static base_status one_step(trainer *self, int64_t epoch)
                             .lr = lr,
                             .phases = &phases};
     run_report_step(self->report, &line);
-    return result.interrupted
-               ? BASE_FAIL(BASE_INTERRUPTED, "interrupted after step %" PRId64 " of %" PRId64, self->step, job->total_steps)
-               : BASE_OK;
+    return result.interrupted ? BASE_FAIL(BASE_INTERRUPTED, "interrupted after step %" PRId64 " of %" PRId64,
+                                          self->step, job->total_steps)
+                              : BASE_OK;
 }
 
 /* The last update can be the one that goes wrong. */
@@ -70,12 +70,11 @@ static base_status evaluate(trainer *self, int64_t epoch)
 {
     run_outcome *outcome = self->outcome;
     BASE_TRY(run_step_evaluate(self->job, &outcome->test_loss, &outcome->test_accuracy));
-    return isfinite(outcome->test_loss)
-               ? BASE_OK
-               : BASE_FAIL(BASE_DIVERGED,
-                           "the test loss is not finite after step %" PRId64 " (epoch %" PRId64
-                           "): lower train.optimizer.lr, or set train.optimizer.clip_norm",
-                           self->step, epoch + 1);
+    return isfinite(outcome->test_loss) ? BASE_OK
+                                        : BASE_FAIL(BASE_DIVERGED,
+                                                    "the test loss is not finite after step %" PRId64 " (epoch %" PRId64
+                                                    "): lower train.optimizer.lr, or set train.optimizer.clip_norm",
+                                                    self->step, epoch + 1);
 }
 
 static base_status end_epoch(trainer *self, int64_t epoch)
@@ -114,10 +113,12 @@ static void print_start(const run_job *job)
     const run_data_info *data = run_data_get_info(job->train_data);
     BASE_INFO("ddpt %s: %d rank%s on %d node%s (%s, %s), %d thread%s each", DDPT_VERSION, job->info.size,
               job->info.size == 1 ? "" : "s", job->info.nodes, job->info.nodes == 1 ? "" : "s",
-              comm_kind_name(comm_group_kind(job->group)), run_sync_name(job->sharded ? RUN_SYNC_SHARDED : RUN_SYNC_ALLREDUCE),
-              job->threads, job->threads == 1 ? "" : "s");
-    BASE_INFO("%s: %" PRId64 " parameters; %" PRId64 " training and %" PRId64 " test samples from %s", job->config->name,
-              job->graph->parameters, data->samples, run_data_get_info(job->test_data)->samples, data->source);
+              comm_kind_name(comm_group_kind(job->group)),
+              run_sync_name(job->sharded ? RUN_SYNC_SHARDED : RUN_SYNC_ALLREDUCE), job->threads,
+              job->threads == 1 ? "" : "s");
+    BASE_INFO("%s: %" PRId64 " parameters; %" PRId64 " training and %" PRId64 " test samples from %s",
+              job->config->name, job->graph->parameters, data->samples, run_data_get_info(job->test_data)->samples,
+              data->source);
     if (job->config->train.checkpoint.given)
         BASE_WARN("train.checkpoint is set, but this version of ddpt writes no checkpoints");
 }
@@ -140,7 +141,8 @@ static base_status write_record(trainer *self, base_status status)
     return run_report_write(self->report, &result, 1);
 }
 
-/* Whoever leaves first ends the whole job, so the others give rank 0, which has found the same, the time to write the record. */
+/* Whoever leaves first ends the whole job, so the others give rank 0, which has found the same, the time to write the
+ * record. */
 static void record_failure(trainer *self, base_status status)
 {
     enum { RECORD_S = 1 };

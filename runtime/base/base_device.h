@@ -19,9 +19,9 @@ typedef enum base_device_kind { BASE_DEVICE_HOST, BASE_DEVICE_GPU } base_device_
 
 typedef struct base_device_info {
     base_device_kind kind;
-    char name[128];       /* "AMD EPYC 9454" */
-    size_t memory_bytes;  /* 0: unknown */
-    int index;            /* of a GPU on its node */
+    char name[128];      /* "AMD EPYC 9454" */
+    size_t memory_bytes; /* 0: unknown */
+    int index;           /* of a GPU on its node */
 } base_device_info;
 
 typedef struct base_device_table {

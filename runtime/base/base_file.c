@@ -13,7 +13,8 @@ base_status base_file_make_folder(const char *path)
     char part[PATH_MAX];
     size_t n = strlen(path);
     if (n == 0 || n >= sizeof part)
-        return BASE_FAIL(BASE_ERROR, "cannot make the folder '%s': its name must have 1 to %d characters", path, PATH_MAX - 1);
+        return BASE_FAIL(BASE_ERROR, "cannot make the folder '%s': its name must have 1 to %d characters", path,
+                         PATH_MAX - 1);
     memcpy(part, path, n + 1);
     for (char *at = part + 1;; at++) {
         if (*at != '/' && *at != '\0')

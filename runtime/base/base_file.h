@@ -9,11 +9,12 @@
 /* Make `path` and the folders above it; fine if it exists. BASE_ERROR names the folder that could not be made. */
 base_status base_file_make_folder(const char *path);
 
-/* Write `nbytes` to `path`.partial, fsync, rename to `path`, fsync the folder. On failure `path` is as it was before. */
+/* Write `nbytes` to `path`.partial, fsync, rename to `path`, fsync the folder. On failure `path` is as it was before.
+ */
 base_status base_file_write(const char *path, const void *data, size_t nbytes);
 
-/* The second half of that for a file that was written as `path`.partial and is open as `fd`, which is closed. On failure the
- * partial file is removed. */
+/* The second half of that for a file that was written as `path`.partial and is open as `fd`, which is closed. On
+ * failure the partial file is removed. */
 base_status base_file_commit(const char *path, int fd);
 
 #endif

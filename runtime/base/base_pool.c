@@ -14,9 +14,9 @@ struct base_pool {
     base_pool_task *task;
     void *context;
     int ntasks;
-    _Atomic int next;             /* next task to hand out */
-    _Atomic uint32_t generation;  /* a new one is work */
-    _Atomic uint32_t busy;        /* workers that have not finished this generation */
+    _Atomic int next;            /* next task to hand out */
+    _Atomic uint32_t generation; /* a new one is work */
+    _Atomic uint32_t busy;       /* workers that have not finished this generation */
     _Atomic int stop;
 };
 

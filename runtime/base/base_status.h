@@ -8,14 +8,14 @@
 
 typedef enum base_status {
     BASE_OK = 0,
-    BASE_ERROR = 1,    /* an error of ours or of the system */
-    BASE_USAGE = 2,    /* command line or configuration */
-    BASE_DATA = 3,     /* a data file */
-    BASE_CKPT = 4,     /* a checkpoint */
-    BASE_DEVICE = 5,   /* a device or a back end that is not available */
-    BASE_PEER = 6,     /* a peer was lost */
-    BASE_DIVERGED = 7, /* the numbers are no longer finite */
-    BASE_STOPPED = 75, /* stopped on request after saving: run it again */
+    BASE_ERROR = 1,        /* an error of ours or of the system */
+    BASE_USAGE = 2,        /* command line or configuration */
+    BASE_DATA = 3,         /* a data file */
+    BASE_CKPT = 4,         /* a checkpoint */
+    BASE_DEVICE = 5,       /* a device or a back end that is not available */
+    BASE_PEER = 6,         /* a peer was lost */
+    BASE_DIVERGED = 7,     /* the numbers are no longer finite */
+    BASE_STOPPED = 75,     /* stopped on request after saving: run it again */
     BASE_INTERRUPTED = 130 /* Ctrl-C, as a shell reports it */
 } base_status;
 

@@ -24,7 +24,8 @@ double base_time_since_start(void)
     text[n] = '\0';
     const char *at = strrchr(text, ')');
     unsigned long long ticks;
-    if (!at || sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", &ticks) != 1)
+    if (!at || sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+                      &ticks) != 1)
         return NAN;
     struct timespec now;
     clock_gettime(CLOCK_BOOTTIME, &now);

@@ -3,10 +3,10 @@
 #define BASE_TIME_H
 
 typedef enum base_phase {
-    BASE_PHASE_DATA,     /* waiting for a batch */
+    BASE_PHASE_DATA, /* waiting for a batch */
     BASE_PHASE_FORWARD,
     BASE_PHASE_BACKWARD,
-    BASE_PHASE_REDUCE,   /* exposed communication: nothing left to compute */
+    BASE_PHASE_REDUCE, /* exposed communication: nothing left to compute */
     BASE_PHASE_UPDATE,
     BASE_PHASE_OTHER,
     BASE_PHASE_COUNT

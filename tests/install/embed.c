@@ -7,7 +7,8 @@
 
 int main(int argc, char **argv)
 {
-    const char *sets[] = {"train.max_steps=5", "data.train_samples=640", "data.test_samples=100", argc > 3 ? argv[3] : NULL};
+    const char *sets[] = {"train.max_steps=5", "data.train_samples=640", "data.test_samples=100",
+                          argc > 3 ? argv[3] : NULL};
     ddpt_run *run = NULL;
     ddpt_result result = {0};
     if (argc < 3)

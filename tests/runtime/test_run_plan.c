@@ -14,15 +14,15 @@ enum { MODELS = 3000, BATCH = 5, LARGE_BATCH = 1 << 24, LINE = 64, TEXT_BYTES = 
 
 /* ---- a machine that runs plans ----
  * It knows nothing of lifetimes: its memory remembers which tensor wrote each line of 64 bytes last, and a read of a
- * tensor that somebody else has written to fails the test. It executes what run_net_exec executes, in that order, and in the end
- * what run_reduce does with the operands of joint sums. */
+ * tensor that somebody else has written to fails the test. It executes what run_net_exec executes, in that order, and
+ * in the end what run_reduce does with the operands of joint sums. */
 
 typedef enum part { PART_VALUE, PART_GRADIENT, PART_Z, PART_BYTES, PART_COUNT } part;
 
 typedef struct machine {
     const run_graph *graph;
     const run_plan *plan;
-    int *lines;            /* activations: 1 + PART_COUNT * node + part of the last writer; 0: nobody */
+    int *lines; /* activations: 1 + PART_COUNT * node + part of the last writer; 0: nobody */
     int *operand_lines;
     int contributions[64]; /* to the gradient of a tensor */
 } machine;
@@ -254,7 +254,8 @@ static void chain_of_training_reuses_values(void **state)
     graph_fixture_close(&p.fixture);
 }
 
-/* Operands of joint sums live to the end of the step: inputs and gradients of each layer, and the output for the loss. */
+/* Operands of joint sums live to the end of the step: inputs and gradients of each layer, and the output for the loss.
+ */
 static void joint_operands_are_kept(void **state)
 {
     (void)state;
