@@ -1,12 +1,13 @@
 #include "run_graph.h"
 
+#include "run_graph_shape.h"
+
 #include <inttypes.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
-/* Beyond these a model is a typing error, not a wish; they also keep every product below within int64. */
-#define SAMPLE_ELEMENTS_MAX ((int64_t)1 << 27)
+/* Beyond this a model is a typing error, not a wish; it also keeps every product below within int64. */
 #define PARAMETERS_MAX ((int64_t)1 << 33)
 
 typedef struct builder {
@@ -51,7 +52,8 @@ static int input_count(const run_config_layer *layer)
     return layer->inputs ? n : 1;
 }
 
-/* The layer that input `i` of layer `l` names, -1 for the model's input; -2 does not exist. */
+/* The layer that input `i` of layer `l` names (the config has seen to it that there is one), -1 for the model's input.
+ */
 static int input_layer(const builder *self, int l, int i)
 {
     const run_config_layer *layer = &self->model->layers[l];
@@ -59,8 +61,7 @@ static int input_layer(const builder *self, int l, int i)
         return l - 1;
     if (strcmp(layer->inputs[i], "input") == 0)
         return -1;
-    int found = layer_by_name(self, layer->inputs[i]);
-    return found < 0 ? -2 : found;
+    return layer_by_name(self, layer->inputs[i]);
 }
 
 static int layer_is_ready(const builder *self, int l)
@@ -95,12 +96,6 @@ static base_status place_layer(builder *self, int l, int number)
 /* Layers in the file's order as far as their inputs allow it. */
 static base_status place_layers(builder *self)
 {
-    for (int l = 0; l < self->layer_count; l++)
-        for (int i = 0; i < input_count(&self->model->layers[l]); i++)
-            if (input_layer(self, l, i) == -2)
-                return BASE_FAIL(BASE_USAGE, "%s: inputs: there is no layer '%s'", where(self, l),
-                                 self->model->layers[l].inputs[i]);
-
     for (int number = 1; number <= self->layer_count; number++) {
         int l = 0;
         while (l < self->layer_count && (self->layer_node[l] != 0 || !layer_is_ready(self, l)))
@@ -112,169 +107,6 @@ static base_status place_layers(builder *self)
                              where(self, l));
         }
         BASE_TRY(place_layer(self, l, number));
-    }
-    return BASE_OK;
-}
-
-/* ---- shapes ---- */
-
-static base_status one_input(builder *self, const run_node *node)
-{
-    if (node->input_count != 1)
-        return BASE_FAIL(BASE_USAGE, "%s: inputs: a %s layer takes 1, not %d", where_node(self, node), node->type,
-                         node->input_count);
-    return BASE_OK;
-}
-
-static base_status window_output(builder *self, const run_node *node, base_shape in, base_shape *out)
-{
-    const run_config_layer *layer = node->layer;
-    char text[64];
-    if (in.flat)
-        return BASE_FAIL(BASE_USAGE, "%s: needs an image (C x H x W), its input is a vector of %s",
-                         where_node(self, node), base_shape_text(in, text));
-    out->h = ops_window_output(in.h, layer->kernel[0], layer->stride[0], layer->padding[0]);
-    out->w = ops_window_output(in.w, layer->kernel[1], layer->stride[1], layer->padding[1]);
-    out->flat = 0;
-    if (out->h <= 0 || out->w <= 0)
-        return BASE_FAIL(BASE_USAGE,
-                         "%s: a window of %" PRId64 "x%" PRId64 " with padding %" PRId64 ",%" PRId64
-                         " does not fit its input of %s (C x H x W)",
-                         where_node(self, node), layer->kernel[0], layer->kernel[1], layer->padding[0],
-                         layer->padding[1], base_shape_text(in, text));
-    return BASE_OK;
-}
-
-static base_status infer_dense(builder *self, run_node *node, base_shape in)
-{
-    BASE_TRY(one_input(self, node));
-    node->kind = RUN_NODE_DENSE;
-    node->activation = node->layer->activation;
-    node->dense = (ops_dense){.k = base_shape_count(in), .n = node->layer->units, .activation = node->activation};
-    node->shape = base_shape_vector(node->layer->units);
-    return BASE_OK;
-}
-
-static base_status infer_conv2d(builder *self, run_node *node, base_shape in)
-{
-    const run_config_layer *layer = node->layer;
-    BASE_TRY(one_input(self, node));
-    node->kind = RUN_NODE_CONV2D;
-    BASE_TRY(window_output(self, node, in, &node->shape));
-    node->shape.c = layer->filters;
-    node->activation = layer->activation;
-    node->conv = (ops_conv2d){.h = in.h,
-                              .w = in.w,
-                              .c = in.c,
-                              .n = layer->filters,
-                              .kernel_h = layer->kernel[0],
-                              .kernel_w = layer->kernel[1],
-                              .stride_h = layer->stride[0],
-                              .stride_w = layer->stride[1],
-                              .pad_h = layer->padding[0],
-                              .pad_w = layer->padding[1],
-                              .activation = node->activation};
-    return BASE_OK;
-}
-
-static base_status infer_pool(builder *self, run_node *node, base_shape in, run_node_kind kind)
-{
-    const run_config_layer *layer = node->layer;
-    BASE_TRY(one_input(self, node));
-    node->kind = kind;
-    BASE_TRY(window_output(self, node, in, &node->shape));
-    node->shape.c = in.c;
-    if (layer->padding[0] >= layer->kernel[0] || layer->padding[1] >= layer->kernel[1])
-        return BASE_FAIL(BASE_USAGE, "%s: padding must be smaller than the kernel", where_node(self, node));
-    if (kind == RUN_NODE_MAX_POOL && layer->kernel[0] * layer->kernel[1] > 255)
-        return BASE_FAIL(BASE_USAGE, "%s: kernel: a maximum is taken over at most 255 pixels, not %" PRId64,
-                         where_node(self, node), layer->kernel[0] * layer->kernel[1]);
-    node->pool = (ops_pool2d){.h = in.h,
-                              .w = in.w,
-                              .c = in.c,
-                              .kernel_h = layer->kernel[0],
-                              .kernel_w = layer->kernel[1],
-                              .stride_h = layer->stride[0],
-                              .stride_w = layer->stride[1],
-                              .pad_h = layer->padding[0],
-                              .pad_w = layer->padding[1]};
-    return BASE_OK;
-}
-
-/* add: equal shapes; concat: equal height and width, channels side by side. */
-static base_status infer_joined(builder *self, run_node *node, run_node_kind kind)
-{
-    base_shape first = self->nodes[node->inputs[0]].shape;
-    node->kind = kind;
-    if (node->input_count < 2)
-        return BASE_FAIL(BASE_USAGE, "%s: inputs: %s takes 2 or more", where_node(self, node), node->type);
-    int64_t channels = 0;
-    for (int i = 0; i < node->input_count; i++) {
-        base_shape s = self->nodes[node->inputs[i]].shape;
-        char a[64], b[64];
-        int fits = kind == RUN_NODE_ADD ? base_shape_equal(s, first)
-                                        : s.h == first.h && s.w == first.w && s.flat == first.flat;
-        if (!fits)
-            return BASE_FAIL(BASE_USAGE, "%s: inputs: '%s' is %s and '%s' is %s: %s", where_node(self, node),
-                             self->nodes[node->inputs[0]].name, base_shape_text(first, a),
-                             self->nodes[node->inputs[i]].name, base_shape_text(s, b),
-                             kind == RUN_NODE_ADD ? "add needs equal shapes" : "concat needs equal height and width");
-        channels += s.c;
-    }
-    node->shape = first;
-    if (kind == RUN_NODE_CONCAT)
-        node->shape.c = channels;
-    return BASE_OK;
-}
-
-static base_status infer_same(builder *self, run_node *node, base_shape in, run_node_kind kind)
-{
-    BASE_TRY(one_input(self, node));
-    node->kind = kind;
-    node->shape = in;
-    node->activation = kind == RUN_NODE_DROPOUT ? OPS_IDENTITY : node->layer->activation;
-    return BASE_OK;
-}
-
-static base_status infer_flatten(builder *self, run_node *node, base_shape in)
-{
-    BASE_TRY(one_input(self, node));
-    node->kind = RUN_NODE_ALIAS;
-    node->shape = base_shape_vector(base_shape_count(in));
-    node->tensor = self->nodes[node->inputs[0]].tensor;
-    return BASE_OK;
-}
-
-static base_status infer(builder *self, run_node *node)
-{
-    base_shape in = self->nodes[node->inputs[0]].shape;
-    switch (node->layer->type) {
-    case RUN_LAYER_DENSE: return infer_dense(self, node, in);
-    case RUN_LAYER_CONV2D: return infer_conv2d(self, node, in);
-    case RUN_LAYER_MAX_POOL2D: return infer_pool(self, node, in, RUN_NODE_MAX_POOL);
-    case RUN_LAYER_AVG_POOL2D: return infer_pool(self, node, in, RUN_NODE_AVG_POOL);
-    case RUN_LAYER_BATCH_NORM: return infer_same(self, node, in, RUN_NODE_BATCH_NORM);
-    case RUN_LAYER_ACTIVATION: return infer_same(self, node, in, RUN_NODE_ACTIVATION);
-    case RUN_LAYER_DROPOUT: return infer_same(self, node, in, RUN_NODE_DROPOUT);
-    case RUN_LAYER_FLATTEN: return infer_flatten(self, node, in);
-    case RUN_LAYER_ADD: return infer_joined(self, node, RUN_NODE_ADD);
-    case RUN_LAYER_CONCAT: return infer_joined(self, node, RUN_NODE_CONCAT);
-    case RUN_LAYER_TYPE_COUNT: break;
-    }
-    return BASE_FAIL(BASE_USAGE, "%s: unknown layer type", where_node(self, node));
-}
-
-static base_status check_size(builder *self, const run_node *node)
-{
-    int64_t pixels, elements;
-    if (__builtin_mul_overflow(node->shape.h, node->shape.w, &pixels) ||
-        __builtin_mul_overflow(pixels, node->shape.c, &elements) || elements > SAMPLE_ELEMENTS_MAX) {
-        char text[64];
-        if (!node->layer)
-            return BASE_FAIL(BASE_USAGE, "%s: model.input = %s is too large: at most %" PRId64 " numbers a sample",
-                             self->config->path, base_shape_text(node->shape, text), SAMPLE_ELEMENTS_MAX);
-        return BASE_FAIL(BASE_USAGE, "%s: an output of %s is too large: at most %" PRId64 " numbers a sample",
-                         where_node(self, node), base_shape_text(node->shape, text), SAMPLE_ELEMENTS_MAX);
     }
     return BASE_OK;
 }
@@ -450,11 +282,10 @@ base_status run_graph_build(const run_config *config, int64_t classes, base_aren
     graph->node_count = count + 1;
     self.nodes[0] = (run_node){.kind = RUN_NODE_INPUT, .name = "input", .type = "input", .shape = model->input};
 
-    BASE_TRY(check_size(&self, &self.nodes[0]));
+    BASE_TRY(run_graph_check_size(config, &self.nodes[0]));
     BASE_TRY(place_layers(&self));
     for (int n = 1; n <= count; n++) {
-        BASE_TRY(infer(&self, &self.nodes[n]));
-        BASE_TRY(check_size(&self, &self.nodes[n]));
+        BASE_TRY(run_graph_infer(config, self.nodes, n));
         fold_activation(&self, &self.nodes[n]);
         place_dropout(&self, &self.nodes[n]);
         /* An alias of a tensor that works in place follows it to the memory that holds the value. */

@@ -2,15 +2,13 @@
 # How a run ends before its time: Ctrl-C, a rank that is killed, a rank that stops. Whatever happens, no process stays behind.
 . "$(dirname "$0")/train_test.sh"
 
-# Notes the rank's process and, where it lives to see it, its status.
+# Notes the rank's process and becomes it: launchers kill what they started, not its children.
 cat >each <<END
 #!/bin/sh
-trap : INT
 rank=\${PMI_RANK:-\${OMPI_COMM_WORLD_RANK:-0}}
-sh -c 'echo \$\$ >"\$0.new"; mv "\$0.new" "\$0"; exec "\$@"' "$work/pid.\$rank" "\$@"
-status=\$?
-echo \$status >"$work/status.\$rank"
-exit \$status
+echo \$\$ >"$work/new.\$rank"
+mv "$work/new.\$rank" "$work/pid.\$rank"
+exec "\$@"
 END
 chmod +x each
 
@@ -28,7 +26,8 @@ start() {
     ranks=$1
     what="$*"
     shift
-    rm -rf run pid.* status.*
+    rm -rf run pid.*
+    : >err
     if [ "$ranks" -eq 0 ]; then
         ranks=1
         "$tools/train_start" "$work/each" "$ddpt" train --out run "$@" >out 2>err </dev/null &
@@ -85,20 +84,13 @@ ends() {
     esac
 }
 
-statuses_are() {
-    for file in status.?; do
-        [ "$(cat "$file")" = "$1" ] || fail "$file is $(cat "$file"), not $1"
-    done
-}
-
 # A run that would take hours.
 long="--set data.train_samples=6000 --set data.test_samples=100 --set train.epochs=100000 --set train.eval_every=0 $examples/digits.cfg"
 
 # The issue's bound is a second; cores may be busy with other tests here. Hydra at times answers Ctrl-C with status 0 although all
 # ranks end with 130.
 interrupted() {
-    ends 25 0 130
-    statuses_are 130
+    if [ "$who" = alone ]; then ends 25 130; else ends 25 0 130; fi
     [ "$(grep -c 'error: ' err)" -le 1 ] || fail 'more than one error'
     [ ! -e run/run.json ] || field_is run status stopped
 }
