@@ -4,8 +4,9 @@
 
 enum {
     TENSOR_ALIGNMENT = 256,
-    PARAM_ALIGNMENT = 16, /* floats: 64 bytes */
-    JOINT_LAYERS_MAX = 32 /* each has up to four requests under way, of which a group holds COMM_REQUEST_MAX */
+    PARAM_ALIGNMENT = 16,   /* floats: 64 bytes */
+    FEW_OPERANDS = 1 << 20, /* floats: 4 MiB a step */
+    JOINT_LAYERS_MAX = 32   /* each has up to four requests under way, of which a group holds COMM_REQUEST_MAX */
 };
 
 /* A tensor of the activation slab with the time that it must live: forward of node n is time n, the loss is node_count,
@@ -149,7 +150,7 @@ static void place_blocks(planner *self, run_plan *plan)
 
 /* ---- parameters and buckets ---- */
 
-/* Elements of all dense layers to gather, against elements to reduce and gather. */
+/* Elements of all dense layers to gather, against elements to reduce and gather; few cost little either way. */
 static int joint_pays(const planner *self)
 {
     int64_t operands = 0, gradients = 0;
@@ -162,7 +163,8 @@ static int joint_pays(const planner *self)
         operands += self->options->global_batch * (node->dense.k + node->dense.n);
         gradients += 2 * node->dense.k * node->dense.n;
     }
-    return layers <= JOINT_LAYERS_MAX && (!self->options->operands_travel || operands <= gradients);
+    return layers <= JOINT_LAYERS_MAX &&
+           (!self->options->operands_travel || operands <= gradients || operands <= FEW_OPERANDS);
 }
 
 static run_bucket_form form_of(const run_node *node, int joint)

@@ -1,5 +1,5 @@
-/* train_matrix: trains small models with every way to share the work that the number of ranks allows, and prints the loss of
- * each step and the parameters' digest at the end: lines of
+/* train_matrix: trains small models with every way to share the work that the number of ranks allows, and prints the
+ * loss of each step and the parameters' digest at the end: lines of
  *
  *     MODEL COMM SYNC STEP LOSS            (%.17g)
  *     MODEL COMM SYNC digest HEXADECIMAL
@@ -17,8 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* 413 samples in batches of 51: no number of ranks but 1 and 3 divides them, and the last batch of an epoch has 5, so that
- * some of 8 ranks get none. The test set's last batch is short too. */
+/* 413 samples in batches of 51: no number of ranks but 1 and 3 divides them, and the last batch of an epoch has 5, so
+ * that some of 8 ranks get none. The test set's last batch is short too. */
 #define DATA "data = { format = \"digits\"; train_samples = 413; test_samples = 137; };\n"
 #define IMAGE_DATA "data = { format = \"synthetic\"; classes = 5; train_samples = 413; test_samples = 137; };\n"
 #define TRAIN "train = { batch = 51; epochs = 1000; seed = 7; "
@@ -28,12 +28,12 @@ typedef struct model {
 } model;
 
 static const model models[] = {
-    {"dense", DATA
-     "model = { input = [1, 28, 28]; layers = (\n"
-     "{ type = \"dense\"; units = 67; activation = \"relu\"; }, { type = \"dropout\"; rate = 0.3; },\n"
-     "{ type = \"dense\"; units = 33; bias = false; activation = \"relu\"; }, { type = \"dense\"; units = 10; }); };\n" TRAIN
-     "optimizer = { type = \"sgd\"; lr = 0.05; momentum = 0.9; nesterov = true; weight_decay = 0.001;\n"
-     "              schedule = { type = \"cosine\"; warmup_epochs = 0.4; }; }; };\n"},
+    {"dense", DATA "model = { input = [1, 28, 28]; layers = (\n"
+                   "{ type = \"dense\"; units = 67; activation = \"relu\"; }, { type = \"dropout\"; rate = 0.3; },\n"
+                   "{ type = \"dense\"; units = 33; bias = false; activation = \"relu\"; }, { type = \"dense\"; units "
+                   "= 10; }); };\n" TRAIN
+                   "optimizer = { type = \"sgd\"; lr = 0.05; momentum = 0.9; nesterov = true; weight_decay = 0.001;\n"
+                   "              schedule = { type = \"cosine\"; warmup_epochs = 0.4; }; }; };\n"},
     {"conv", DATA
      "model = { input = [1, 28, 28]; layers = (\n"
      "{ type = \"conv2d\"; filters = 5; kernel = 3; stride = 2; activation = \"relu\"; },\n"
@@ -62,8 +62,7 @@ static const model models[] = {
     {"mse", IMAGE_DATA
      "model = { input = [3, 9, 7]; layers = ({ type = \"dense\"; units = 40; activation = \"tanh\"; },\n"
      "{ type = \"activation\"; activation = \"gelu\"; }, { type = \"dense\"; units = 5; activation = \"sigmoid\"; });\n"
-     "loss = \"mean_squared_error\"; };\n" TRAIN
-     "optimizer = { lr = 0.3; momentum = 0.5; clip_norm = 0.05; }; };\n"},
+     "loss = \"mean_squared_error\"; };\n" TRAIN "optimizer = { lr = 0.3; momentum = 0.5; clip_norm = 0.05; }; };\n"},
 };
 enum { MODEL_COUNT = sizeof models / sizeof *models, STEPS_MAX = 1000 };
 
@@ -71,7 +70,8 @@ typedef struct way {
     const char *comm, *sync;
 } way;
 
-static const way ways_alone[] = {{"local", "allreduce"}, {"local", "sharded"}, {"shm", "allreduce"}, {"mpi", "sharded"}};
+static const way ways_alone[] = {
+    {"local", "allreduce"}, {"local", "sharded"}, {"shm", "allreduce"}, {"mpi", "sharded"}};
 static const way ways_together[] = {{"shm", "allreduce"}, {"shm", "sharded"}, {"mpi", "allreduce"}, {"mpi", "sharded"}};
 enum { WAYS = 4 };
 

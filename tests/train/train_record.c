@@ -1,5 +1,5 @@
-/* train_record RUN.JSON STEPS.CSV: checks that a run's record is complete (schema ddpt.run.v1), of the right types, consistent with
- * itself and with steps.csv. Prints what is wrong; status 1 then. */
+/* train_record RUN.JSON STEPS.CSV: checks that a run's record is complete (schema ddpt.run.v1), of the right types,
+ * consistent with itself and with steps.csv. Prints what is wrong; status 1 then. */
 #include <jansson.h>
 #include <math.h>
 #include <stdarg.h>
@@ -151,7 +151,8 @@ static void check_record(json_t *root)
     if (done && !(accuracy >= 0 && accuracy <= 1 && isfinite(number(root, "result.test_loss"))))
         wrong("a run that is done has no test results");
 
-    double sum = 0, mean = number(root, "performance.step_ms.mean"), rate = number(root, "performance.samples_per_second");
+    double sum = 0, mean = number(root, "performance.step_ms.mean"),
+           rate = number(root, "performance.samples_per_second");
     char path[64];
     for (int i = 0; phases[i]; i++) {
         snprintf(path, sizeof path, "performance.phases_ms.%s", phases[i]);
@@ -173,11 +174,13 @@ static void check_record(json_t *root)
 static void check_csv(json_t *root, FILE *csv)
 {
     enum { COLUMNS = 11 };
-    long long every = (long long)number(root, "config.train.log_every"), steps = (long long)number(root, "result.steps");
+    long long every = (long long)number(root, "config.train.log_every"),
+              steps = (long long)number(root, "result.steps");
     long long lines = 0;
     char line[1024];
-    if (!fgets(line, sizeof line, csv) || strcmp(line, "step,epoch,loss,lr,samples_per_second,data_ms,forward_ms,backward_ms,"
-                                                       "reduce_ms,update_ms,other_ms\n") != 0)
+    if (!fgets(line, sizeof line, csv) ||
+        strcmp(line, "step,epoch,loss,lr,samples_per_second,data_ms,forward_ms,backward_ms,"
+                     "reduce_ms,update_ms,other_ms\n") != 0)
         wrong("steps.csv begins with %s", line);
     while (fgets(line, sizeof line, csv)) {
         int columns = 0;

@@ -1,5 +1,5 @@
-/* train_start COMMAND...: runs COMMAND as a terminal would. A shell starts its background commands with SIGINT ignored, which they
- * would hand on to every rank. */
+/* train_start COMMAND...: runs COMMAND as a terminal would. A shell starts its background commands with SIGINT ignored,
+ * which they would hand on to every rank. */
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
