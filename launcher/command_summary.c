@@ -24,7 +24,9 @@ typedef struct summary {
     int64_t share;             /* samples a rank and step at most */
     size_t parameter_bytes;    /* of the slab */
     int parameter_copies_node; /* 1: the node's ranks share one copy */
-    size_t gradient_bytes;
+    size_t gradient_bytes;     /* with the sums in double */
+    size_t operand_bytes;      /* of the slab of joint sums */
+    int operand_copies_node;
     size_t optimizer_bytes; /* of the rank that has most */
     size_t input_bytes;     /* the loader's two batches */
 } summary;
@@ -98,7 +100,10 @@ static base_status build(const run_config *config, int ranks, summary *self)
     BASE_TRY(run_plan_build(self->graph, backward, &plan, self->arena, &self->plan));
     self->sharded = train->sync == RUN_SYNC_SHARDED || (train->sync == RUN_SYNC_AUTO && shm);
     self->parameter_copies_node = self->sharded && shm ? 1 : ranks;
-    self->parameter_bytes = self->gradient_bytes = self->plan->param_elements * sizeof(float);
+    self->parameter_bytes = self->plan->param_elements * sizeof(float);
+    self->gradient_bytes = self->parameter_bytes + self->plan->wide_elements * sizeof(double);
+    self->operand_bytes = self->plan->operand_elements * sizeof(float);
+    self->operand_copies_node = shm ? 1 : ranks;
     self->optimizer_bytes = updated_elements(self) * sizeof(float) * (size_t)run_optim_states(&train->optimizer);
     self->input_bytes = 2 * (size_t)(self->share * base_shape_count(config->model.input)) * sizeof(float);
     return BASE_OK;
@@ -108,7 +113,8 @@ static base_status build(const run_config *config, int ranks, summary *self)
 static size_t rank_bytes(const summary *self)
 {
     return self->parameter_bytes * (size_t)self->parameter_copies_node / (size_t)self->ranks + self->gradient_bytes +
-           self->optimizer_bytes + self->plan->activation_bytes + self->input_bytes;
+           self->optimizer_bytes + self->plan->activation_bytes +
+           self->operand_bytes * (size_t)self->operand_copies_node / (size_t)self->ranks + self->input_bytes;
 }
 
 /* ---- the table ---- */
@@ -210,6 +216,10 @@ static void print_text(const summary *self)
                 self->sharded && self->ranks > 1 ? "of the slice that the rank updates" : "");
     snprintf(planned, sizeof planned, "%s without reuse", bytes_text(self->plan->activation_bytes_unshared, unshared));
     print_bytes("activations", self->plan->activation_bytes, planned);
+    print_bytes("operands", self->operand_bytes,
+                self->operand_copies_node < self->ranks
+                    ? "inputs and gradients of dense layers, one copy for all ranks of the node"
+                    : "inputs and gradients of dense layers");
     print_bytes("input batches", self->input_bytes, "");
     print_bytes("together", rank_bytes(self), "without the data set and the libraries' scratch");
 }
@@ -250,6 +260,8 @@ static json_t *memory_json(const summary *self)
     json_object_set_new(json, "activations", json_integer((json_int_t)self->plan->activation_bytes));
     json_object_set_new(json, "activations_without_reuse",
                         json_integer((json_int_t)self->plan->activation_bytes_unshared));
+    json_object_set_new(json, "operands", json_integer((json_int_t)self->operand_bytes));
+    json_object_set_new(json, "operand_copies_a_node", json_integer(self->operand_copies_node));
     json_object_set_new(json, "input_batches", json_integer((json_int_t)self->input_bytes));
     json_object_set_new(json, "total", json_integer((json_int_t)rank_bytes(self)));
     return json;
