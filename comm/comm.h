@@ -100,8 +100,8 @@ int comm_slab_is_one(const comm_slab *self);
 void comm_slice(size_t count, int size, int rank, size_t *begin, size_t *end);
 
 /* Start a reduction and return at once; Collective, requests in the same order on all ranks. The range must not be
- * touched until the request is done. Every started request must be waited for. At most COMM_REQUEST_MAX are under way.
- */
+ * touched until the request is done. Every started request must be waited for, before COMM_REQUEST_MAX newer ones are
+ * started. */
 enum { COMM_REQUEST_MAX = 256 };
 
 /* `slab`[offset .. offset + count) becomes the sum over ranks, in place, on every rank (OWN slabs of floats or
@@ -132,6 +132,9 @@ base_status comm_group_progress(comm_group *group);
 
 /* 1 when done (the request stays owned by the caller until waited for), 0 not yet. Progresses. */
 int comm_request_test(comm_request *request);
+
+/* Local. How many requests were started after it. */
+int comm_request_age(const comm_request *request);
 
 /* Wait, release, null. BASE_PEER after the group's bound; the message names the ranks that did not arrive (shm) or says
  * how long it waited in what (MPI). */

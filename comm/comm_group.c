@@ -224,6 +224,11 @@ int comm_request_test(comm_request *request)
     return group->table->done(request);
 }
 
+int comm_request_age(const comm_request *request)
+{
+    return (int)(request->group->started - request->number);
+}
+
 base_status comm_request_wait(comm_request **self)
 {
     comm_request *request = *self;

@@ -127,6 +127,8 @@ int main(int argc, char **argv)
 {
     remember_line(argc, argv);
     base_status status = dispatch(argc, argv);
+    if (status == BASE_OK && (fflush(stdout) != 0 || ferror(stdout)))
+        status = BASE_FAIL(BASE_ERROR, "cannot write to stdout");
     if (status != BASE_OK)
         print_failure(status);
     run_signal_disarm();
@@ -136,5 +138,5 @@ int main(int argc, char **argv)
     }
     if (open_world)
         comm_world_close(&open_world, (int)status);
-    return fflush(stdout) == 0 ? (int)status : BASE_ERROR;
+    return (int)status;
 }

@@ -4,9 +4,8 @@
 
 enum {
     TENSOR_ALIGNMENT = 256,
-    PARAM_ALIGNMENT = 16,   /* floats: 64 bytes */
-    FEW_OPERANDS = 1 << 20, /* floats: 4 MiB a step */
-    JOINT_LAYERS_MAX = 32   /* each has up to four requests under way, of which a group holds COMM_REQUEST_MAX */
+    PARAM_ALIGNMENT = 16,  /* floats: 64 bytes */
+    FEW_OPERANDS = 1 << 20 /* floats: 4 MiB a step */
 };
 
 /* A tensor of the activation slab with the time that it must live: forward of node n is time n, the loss is node_count,
@@ -154,17 +153,14 @@ static void place_blocks(planner *self, run_plan *plan)
 static int joint_pays(const planner *self)
 {
     int64_t operands = 0, gradients = 0;
-    int layers = 0;
     for (int n = 0; n < self->graph->node_count; n++) {
         const run_node *node = &self->graph->nodes[n];
         if (node->kind != RUN_NODE_DENSE)
             continue;
-        layers++;
         operands += self->options->global_batch * (node->dense.k + node->dense.n);
         gradients += 2 * node->dense.k * node->dense.n;
     }
-    return layers <= JOINT_LAYERS_MAX &&
-           (!self->options->operands_travel || operands <= gradients || operands <= FEW_OPERANDS);
+    return !self->options->operands_travel || operands <= gradients || operands <= FEW_OPERANDS;
 }
 
 static run_bucket_form form_of(const run_node *node, int joint)

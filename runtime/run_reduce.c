@@ -30,7 +30,8 @@ struct run_reduce {
     int owns_parts;               /* this rank updates its part alone, not the whole bucket */
     int one_operands, one_params; /* a single copy of them where ranks share memory: nothing to gather */
     bucket_state *buckets;
-    int started; /* buckets whose sum was started in this step */
+    int started;               /* buckets whose sum was started in this step */
+    int old_sums, old_gathers; /* buckets before these have none under way */
     int64_t global_count;
 };
 
@@ -144,6 +145,51 @@ run_optim *run_reduce_optim(run_reduce *self)
     return self->optim;
 }
 
+/* ---- requests under way ---- */
+
+static int is_young(const comm_request *request)
+{
+    return request && comm_request_age(request) < COMM_REQUEST_MAX / 2;
+}
+
+static base_status wait_sum(bucket_state *b)
+{
+    for (int i = 0; i < 2; i++)
+        if (b->sum[i])
+            BASE_TRY(comm_request_wait(&b->sum[i]));
+    return BASE_OK;
+}
+
+static base_status wait_gather(bucket_state *b)
+{
+    return b->gather ? comm_request_wait(&b->gather) : BASE_OK;
+}
+
+/* A request must be waited for before COMM_REQUEST_MAX newer ones are started, and a model may have any number of
+ * layers: waits for those that are halfway there, which as a rule are done long ago. `updated`: buckets whose gather may
+ * have been started. */
+static base_status make_room(run_reduce *self, int updated)
+{
+    for (; self->old_sums < self->started; self->old_sums++) {
+        bucket_state *b = &self->buckets[self->old_sums];
+        if (is_young(b->sum[0]) || is_young(b->sum[1]))
+            break;
+        BASE_TRY(wait_sum(b));
+    }
+    for (; self->old_gathers < updated; self->old_gathers++) {
+        bucket_state *b = &self->buckets[self->old_gathers];
+        if (is_young(b->gather))
+            break;
+        BASE_TRY(wait_gather(b));
+    }
+    return BASE_OK;
+}
+
+static void begin_anew(run_reduce *self)
+{
+    self->started = self->old_sums = self->old_gathers = 0;
+}
+
 /* ---- sums ---- */
 
 /* The rows of all ranks of one operand. */
@@ -183,17 +229,10 @@ base_status run_reduce_ready(run_reduce *self, int b, int64_t global_count)
 {
     const run_plan *plan = self->o.plan;
     self->global_count = global_count;
+    BASE_TRY(make_room(self, 0));
     while (self->started < plan->bucket_count && plan->buckets[self->started].ready <= b)
         BASE_TRY(start_sum(self, &self->buckets[self->started++]));
     return comm_group_progress(self->o.group);
-}
-
-static base_status wait_sum(bucket_state *b)
-{
-    for (int i = 0; i < 2; i++)
-        if (b->sum[i])
-            BASE_TRY(comm_request_wait(&b->sum[i]));
-    return BASE_OK;
 }
 
 static float *gradients_at(run_reduce *self, size_t element)
@@ -273,6 +312,7 @@ static base_status clip_scale(run_reduce *self, base_phases *phases, double *sca
     for (int i = 0; i < self->o.plan->bucket_count; i++) {
         bucket_state *b = &self->buckets[i];
         double part;
+        BASE_TRY(make_room(self, 0));
         BASE_TRY(make_gradient(self, b, phases));
         base_phases_switch(phases, BASE_PHASE_UPDATE);
         BASE_TRY(self->o.ops->sum_of_squares(self->o.context, (int64_t)b->count, gradients_at(self, b->begin), &part));
@@ -313,7 +353,7 @@ static base_status gather_params(run_reduce *self)
         return comm_request_wait(&all);
     }
     for (int i = 0; i < self->o.plan->bucket_count; i++)
-        BASE_TRY(comm_request_wait(&self->buckets[i].gather));
+        BASE_TRY(wait_gather(&self->buckets[i]));
     return BASE_OK;
 }
 
@@ -323,12 +363,14 @@ base_status run_reduce_finish(run_reduce *self, double lr, int64_t step, base_ph
     update u = {.lr = lr, .scale = 1.0, .step = step};
     if (clips)
         BASE_TRY(clip_scale(self, phases, &u.scale));
-    for (int i = 0; i < self->o.plan->bucket_count; i++)
+    for (int i = 0; i < self->o.plan->bucket_count; i++) {
+        BASE_TRY(make_room(self, i));
         BASE_TRY(update_bucket(self, &self->buckets[i], &u, clips, phases));
+    }
     base_phases_switch(phases, BASE_PHASE_REDUCE);
     if (self->o.sharded)
         BASE_TRY(gather_params(self));
-    self->started = 0;
+    begin_anew(self);
     return BASE_OK;
 }
 
@@ -336,6 +378,6 @@ base_status run_reduce_drain(run_reduce *self)
 {
     for (int i = 0; i < self->started; i++)
         BASE_TRY(wait_sum(&self->buckets[i]));
-    self->started = 0;
+    begin_anew(self);
     return BASE_OK;
 }

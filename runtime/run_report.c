@@ -10,6 +10,8 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -84,12 +86,31 @@ static void file_name(const run_report *self, const char *name, char path[PATH_M
     snprintf(path, PATH_MAX, "%s/%s", self->folder, name);
 }
 
+/* 1 if this run alone writes `path`, open as fd: not locked by another run, nor just renamed by one that ended. A file
+ * system without locks has none to say so. */
+static int lock(int fd, const char *path)
+{
+    struct stat opened, named;
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+        return 0;
+    return fstat(fd, &opened) == 0 && stat(path, &named) == 0 && opened.st_ino == named.st_ino;
+}
+
 static base_status open_csv(run_report *self)
 {
     char path[PATH_MAX];
     file_name(self, "steps.csv.partial", path);
-    self->csv = fopen(path, "we");
+    self->csv = fopen(path, "ae");
     if (!self->csv)
+        return BASE_FAIL_ERRNO(BASE_ERROR, errno, "cannot write %s/steps.csv", self->folder);
+    if (!lock(fileno(self->csv), path)) {
+        fclose(self->csv);
+        self->csv = NULL;
+        return BASE_FAIL(BASE_ERROR, "another run is writing to the folder %s; wait for it, or choose another with --out",
+                         self->folder);
+    }
+    /* What a run that was killed has left. */
+    if (ftruncate(fileno(self->csv), 0) != 0)
         return BASE_FAIL_ERRNO(BASE_ERROR, errno, "cannot write %s/steps.csv", self->folder);
     fputs("step,epoch,loss,lr,samples_per_second", self->csv);
     for (int i = 0; i < BASE_PHASE_COUNT; i++)
@@ -255,6 +276,20 @@ static json_t *performance_json(run_report *self)
     return json;
 }
 
+/* JSON is UTF-8; file names of a command line need not be. */
+static json_t *text_json(const char *bytes)
+{
+    json_t *json = json_string(bytes);
+    if (json)
+        return json;
+    char ascii[4096];
+    size_t n = 0;
+    for (; bytes[n] && n < sizeof ascii - 1; n++)
+        ascii[n] = (unsigned char)bytes[n] < 0x80 ? bytes[n] : '?';
+    ascii[n] = '\0';
+    return json_string(ascii);
+}
+
 static json_t *environment_json(const run_report *self)
 {
     const run_job *job = self->job;
@@ -271,7 +306,7 @@ static json_t *environment_json(const run_report *self)
     json_object_set_new(json, "cores", json_integer(job->cores));
     json_object_set_new(json, "gpu", json_null());
     json_object_set_new(json, "hosts", json_incref(self->hosts));
-    json_object_set_new(json, "command", json_string(self->command));
+    json_object_set_new(json, "command", text_json(self->command));
     json_object_set_new(json, "date", json_string(self->date));
     return json;
 }

@@ -56,6 +56,9 @@ void run_signal_install(void)
     sigaction(SIGINT, &action, NULL);
     action.sa_handler = on_grace_over;
     sigaction(SIGALRM, &action, NULL);
+    /* Hours of training do not end because nobody reads the progress line any more. */
+    action.sa_handler = SIG_IGN;
+    sigaction(SIGPIPE, &action, NULL);
     move_handlers();
 }
 
