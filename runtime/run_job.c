@@ -152,8 +152,7 @@ static base_status open_data(run_job *self)
     return BASE_OK;
 }
 
-/* A bucket is closed at bucket_bytes, but a model of very many layers must not start one for
- * each. */
+/* A bucket is closed at bucket_bytes, but a model of very many layers must not start one for each. */
 size_t run_job_bucket_bytes(const run_config *config, const run_graph *graph)
 {
     enum { BUCKETS_MAX = 64, DEFAULT_BYTES = 1024 * 1024 };
