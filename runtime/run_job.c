@@ -218,16 +218,29 @@ static base_status build_model(run_job *self)
     return check_memory(self);
 }
 
+/* Kernels for different instruction sets round differently. */
+static base_status check_kernels(run_job *self)
+{
+    int differs;
+    BASE_TRY(run_job_compare(self->world, self->ops->name, &differs));
+    if (differs)
+        BASE_WARN("rank %d computes with other kernels than rank 0 (%s): parameters will differ in the last bits; set "
+                  "DDPT_ISA=avx2 or generic for all ranks",
+                  differs, self->ops->name);
+    return BASE_OK;
+}
+
 static base_status open_device(run_job *self)
 {
     BASE_TRY(run_job_threads(self->world, &self->threads, &self->cores));
     if (self->config->train.threads > 0)
         self->threads = (int)self->config->train.threads;
+    self->ops = ops_host();
+    BASE_TRY(check_kernels(self));
     BASE_TRY(base_pool_create(&self->pool, self->threads));
     self->device_table = &base_device_host;
     BASE_TRY(self->device_table->open(&self->device, 0));
     BASE_TRY(self->device_table->stream_create(self->device, &self->stream));
-    self->ops = ops_host();
     ops_options options = {
         .pool = self->pool, .device = self->device, .stream = self->stream, .gemm = self->config->train.gemm};
     return self->ops->open(&options, &self->context);
@@ -328,51 +341,4 @@ void run_job_destroy(run_job *self)
     run_data_close(&self->test_data);
     run_data_close(&self->train_data);
     base_arena_destroy(&self->arena);
-}
-
-/* ---- configuration ---- */
-
-static base_status read_file(const char *path, char **text, int64_t *length)
-{
-    enum { CONFIG_BYTES_MAX = 4 * 1024 * 1024 };
-    FILE *f = fopen(path, "re");
-    if (!f)
-        return BASE_FAIL_ERRNO(BASE_USAGE, errno, "cannot read the config %s", path);
-    *text = malloc(CONFIG_BYTES_MAX + 1);
-    size_t n = *text ? fread(*text, 1, CONFIG_BYTES_MAX + 1, f) : 0;
-    int failed = ferror(f) ? errno : 0;
-    fclose(f);
-    if (!*text)
-        return BASE_FAIL(BASE_ERROR, "out of memory for the config %s", path);
-    if (failed)
-        return BASE_FAIL_ERRNO(BASE_USAGE, failed, "cannot read the config %s", path);
-    if (n > CONFIG_BYTES_MAX || memchr(*text, '\0', n))
-        return BASE_FAIL(BASE_USAGE, "%s is not a config: it is %s", path,
-                         n > CONFIG_BYTES_MAX ? "larger than 4 MiB" : "not text");
-    (*text)[n] = '\0';
-    *length = (int64_t)n;
-    return BASE_OK;
-}
-
-static base_status share_text(comm_world *world, const char *path, char **text)
-{
-    int rank = comm_world_get_info(world)->rank;
-    int64_t length = 0;
-    BASE_TRY(comm_world_agree(world, rank == 0 ? read_file(path, text, &length) : BASE_OK));
-    BASE_TRY(comm_world_bcast(world, &length, sizeof length, 0));
-    if (rank != 0)
-        *text = calloc((size_t)length + 1, 1);
-    BASE_TRY(comm_world_agree(world, *text ? BASE_OK : BASE_FAIL(BASE_ERROR, "out of memory for the config %s", path)));
-    return comm_world_bcast(world, *text, (size_t)length, 0);
-}
-
-base_status run_job_read_config(comm_world *world, const char *path, int set_count, const char *const *sets,
-                                run_config **config)
-{
-    char *text = NULL;
-    base_status status = share_text(world, path, &text);
-    if (status == BASE_OK)
-        status = comm_world_agree(world, run_config_parse(path, text, set_count, sets, config));
-    free(text);
-    return status;
 }

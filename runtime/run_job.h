@@ -55,6 +55,10 @@ base_status run_job_threads(comm_world *world, int *threads, int *cores);
 /* Gradients that a bucket holds at least, in bytes (run_plan_build): train.bucket_mb, or what suits the model. */
 size_t run_job_bucket_bytes(const run_config *config, const run_graph *graph);
 
+/* Collective. Is `text` (of up to 31 characters) the same on all ranks? *differs: the first rank whose is not rank 0's,
+ * or 0. */
+base_status run_job_compare(comm_world *world, const char *text, int *differs);
+
 /* Collective. Rank 0 reads the file, all ranks parse its text (run_config_parse) and agree on the outcome. */
 base_status run_job_read_config(comm_world *world, const char *path, int set_count, const char *const *sets,
                                 run_config **config);

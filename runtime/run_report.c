@@ -106,10 +106,14 @@ static base_status open_csv(run_report *self)
     if (!lock(fileno(self->csv), path)) {
         fclose(self->csv);
         self->csv = NULL;
-        return BASE_FAIL(BASE_ERROR, "another run is writing to the folder %s; wait for it, or choose another with --out",
+        return BASE_FAIL(BASE_ERROR,
+                         "another run is writing to the folder %s; wait for it, or choose another with --out",
                          self->folder);
     }
-    /* What a run that was killed has left. */
+    /* What runs before this one have left: a record must not pass for that of a run that is killed. */
+    char record[PATH_MAX];
+    file_name(self, "run.json", record);
+    unlink(record);
     if (ftruncate(fileno(self->csv), 0) != 0)
         return BASE_FAIL_ERRNO(BASE_ERROR, errno, "cannot write %s/steps.csv", self->folder);
     fputs("step,epoch,loss,lr,samples_per_second", self->csv);

@@ -20,13 +20,13 @@ fi
 # rate RANKS THREADS STEPS CONFIG: images a second; threads 0: as ddpt chooses
 rate() {
     # shellcheck disable=SC2086  # $data is a list of options
-    "$launcher" -n "$1" "$ddpt" bench step --json --steps "$3" --set train.batch=128 --set train.threads="$2" $data "$4" |
+    "$launcher" -n "$1" "$ddpt" bench step --json --steps "$3" --set train.batch=128 --set train.threads="$2" $data "$4" </dev/null |
         sed -n 's/.*"samples_per_second": \([0-9.]*\).*/\1/p' | head -n 1 | awk '{ printf "%.0f\n", $1 }'
 }
 
 pytorch() {
     if python3 -c 'import torch' 2>/dev/null; then
-        python3 "$here/pytorch_rate.py" "$1" "$2" 2>/dev/null || echo -
+        python3 "$here/pytorch_rate.py" "$1" "$2" 2>/dev/null </dev/null || echo -
     else
         echo -
     fi
