@@ -140,11 +140,6 @@ void run_reduce_destroy(run_reduce **out)
     *out = NULL;
 }
 
-run_optim *run_reduce_optim(run_reduce *self)
-{
-    return self->optim;
-}
-
 /* ---- requests under way ---- */
 
 static int is_young(const comm_request *request)
@@ -166,8 +161,8 @@ static base_status wait_gather(bucket_state *b)
 }
 
 /* A request must be waited for before COMM_REQUEST_MAX newer ones are started, and a model may have any number of
- * layers: waits for those that are halfway there, which as a rule are done long ago. `updated`: buckets whose gather may
- * have been started. */
+ * layers: waits for those that are halfway there, which as a rule are done long ago. `updated`: buckets whose gather
+ * may have been started. */
 static base_status make_room(run_reduce *self, int updated)
 {
     for (; self->old_sums < self->started; self->old_sums++) {

@@ -36,7 +36,6 @@ typedef struct run_reduce_options {
 
 base_status run_reduce_create(const run_reduce_options *options, run_reduce **self);
 void run_reduce_destroy(run_reduce **self);
-run_optim *run_reduce_optim(run_reduce *self);
 
 /* Backward node `b` of a step over `global_count` samples has run: start the sums of the buckets that it completes,
  * move the others on. */

@@ -66,6 +66,7 @@ base_status run_step_train(run_job *job, int64_t step, base_phases *phases, run_
     *result = (run_step_result){.samples = batch.global_count,
                                 .loss = sums[SUM_LOSS] / (double)batch.global_count,
                                 .correct = sums[SUM_CORRECT],
+                                .lr = lr,
                                 .interrupted = sums[SUM_INTERRUPTED] > 0.0};
     return BASE_OK;
 }

@@ -10,6 +10,7 @@ typedef struct run_step_result {
     int64_t samples; /* of all ranks */
     double loss;     /* mean over them */
     double correct;  /* how many of them were right before the update */
+    double lr;       /* that the update took */
     int interrupted; /* some rank was asked to stop */
 } run_step_result;
 

@@ -1,7 +1,6 @@
 #include "run_step.h"
 
 #include "base_log.h"
-#include "run_optim.h"
 #include "run_progress.h"
 #include "run_report.h"
 #include "run_signal.h"
@@ -44,8 +43,6 @@ static base_status one_step(trainer *self, int64_t epoch)
     run_job *job = self->job;
     base_phases phases;
     run_step_result result;
-    double lr = run_optim_learning_rate(&job->config->train.optimizer, job->config->train.epochs, job->steps_per_epoch,
-                                        self->step);
     BASE_TRY(run_step_train(job, self->step, &phases, &result));
     self->step++;
     self->loss_sum += result.loss * (double)result.samples;
@@ -57,7 +54,7 @@ static base_status one_step(trainer *self, int64_t epoch)
                             .epoch = epoch + 1,
                             .samples = result.samples,
                             .loss = result.loss,
-                            .lr = lr,
+                            .lr = result.lr,
                             .phases = &phases};
     run_report_step(self->report, &line);
     return result.interrupted ? BASE_FAIL(BASE_INTERRUPTED, "interrupted after step %" PRId64 " of %" PRId64,
