@@ -1,5 +1,7 @@
 #include "base_file.h"
 
+#include "base_failpoint.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -42,12 +44,8 @@ static base_status partial_name(const char *path, char *name, size_t size)
     return BASE_OK;
 }
 
-/* A rename is durable once the folder is. A file system that cannot sync a folder has done what it can. */
-static void sync_folder_of(const char *path)
+void base_file_sync_folder(const char *folder)
 {
-    char folder[PATH_MAX];
-    const char *slash = strrchr(path, '/');
-    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
     int fd = open(folder, O_RDONLY | O_DIRECTORY);
     if (fd < 0)
         return;
@@ -55,21 +53,33 @@ static void sync_folder_of(const char *path)
     close(fd);
 }
 
+/* A rename is durable once the folder is. */
+static void sync_folder_of(const char *path)
+{
+    char folder[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
+    base_file_sync_folder(folder);
+}
+
 base_status base_file_commit(const char *path, int fd)
 {
     char partial[PATH_MAX];
     base_status status = partial_name(path, partial, sizeof partial);
-    if (fsync(fd) != 0 && status == BASE_OK)
+    if ((base_failpoint(path, "before-fsync") || fsync(fd) != 0) && status == BASE_OK)
         status = BASE_FAIL_ERRNO(BASE_ERROR, errno, "cannot write %s", path);
     if (close(fd) != 0 && status == BASE_OK)
         status = BASE_FAIL_ERRNO(BASE_ERROR, errno, "cannot write %s", path);
-    if (status == BASE_OK && rename(partial, path) != 0)
+    if (status == BASE_OK && (base_failpoint(path, "before-rename") || rename(partial, path) != 0))
         status = BASE_FAIL_ERRNO(BASE_ERROR, errno, "cannot write %s", path);
-    if (status == BASE_OK)
-        sync_folder_of(path);
-    else
+    if (status != BASE_OK) {
         unlink(partial);
-    return status;
+        return status;
+    }
+    base_failpoint(path, "after-rename");
+    sync_folder_of(path);
+    base_failpoint(path, "after-folder-fsync");
+    return BASE_OK;
 }
 
 base_status base_file_write(const char *path, const void *data, size_t nbytes)

@@ -14,7 +14,11 @@ base_status base_file_make_folder(const char *path);
 base_status base_file_write(const char *path, const void *data, size_t nbytes);
 
 /* The second half of that for a file that was written as `path`.partial and is open as `fd`, which is closed. On
- * failure the partial file is removed. */
+ * failure the partial file is removed. Failpoints at `path`: "before-fsync", "before-rename", "after-rename",
+ * "after-folder-fsync". */
 base_status base_file_commit(const char *path, int fd);
+
+/* Make what was created, renamed or removed in `folder` durable, as far as the file system can. */
+void base_file_sync_folder(const char *folder);
 
 #endif

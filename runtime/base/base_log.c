@@ -1,6 +1,7 @@
 #include "base_log.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 static int log_rank = 0;
 static int log_size = 1;
 static int log_level = -1;
+static atomic_int open_line;
 
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
 static const char *const level_prefix[] = {"error: ", "warning: ", "", "debug: "};
@@ -33,6 +35,11 @@ void base_log_set_level(base_log_level level)
     log_level = (int)level;
 }
 
+void base_log_set_open_line(int open)
+{
+    atomic_store(&open_line, open);
+}
+
 void base_log_write(base_log_level level, int every_rank, const char *fmt, ...)
 {
     if (log_level < 0)
@@ -41,9 +48,11 @@ void base_log_write(base_log_level level, int every_rank, const char *fmt, ...)
         return;
 
     /* One write a line, so that the lines of several ranks do not mix. */
-    char line[2400];
-    int used = every_rank && log_size > 1 ? snprintf(line, sizeof line, "[%d] %s", log_rank, level_prefix[level])
-                                          : snprintf(line, sizeof line, "%s", level_prefix[level]);
+    char line[2400], rank[16] = "";
+    if (every_rank && log_size > 1)
+        snprintf(rank, sizeof rank, "[%d] ", log_rank);
+    const char *erase = atomic_exchange(&open_line, 0) ? "\r\033[K" : "";
+    int used = snprintf(line, sizeof line, "%s%s%s", erase, rank, level_prefix[level]);
     va_list args;
     va_start(args, fmt);
     int text = vsnprintf(line + used, sizeof line - (size_t)used - 1, fmt, args);

@@ -20,6 +20,9 @@ void base_log_set_rank(int rank, int size);
 /* Lines above `level` are dropped. The default is BASE_LOG_INFO; DDPT_LOG=error|warn|info|debug sets it at start. */
 void base_log_set_level(base_log_level level);
 
+/* A line without its end is on the terminal (a progress line): the next log line first takes it away. */
+void base_log_set_open_line(int open);
+
 void base_log_write(base_log_level level, int every_rank, const char *fmt, ...) BASE_PRINTF(3, 4);
 
 #endif

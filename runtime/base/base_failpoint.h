@@ -1,0 +1,14 @@
+/* base_failpoint.h: places at which a test can make the program die, fail or stand still.
+ *
+ * DDPT_FAILPOINT=NAME:POINT[:N[:ACTION]] arms one place: POINT is what the code calls it, NAME the last part of the
+ * path that is worked on there ("manifest.pb:before-rename", "shard-0001.bin:chunk"). At the N-th passage (default 1)
+ * the program gets SIGKILL (ACTION "kill", the default), the operation fails as if the system had refused it with EIO
+ * ("fail", from the N-th passage on), or the thread sleeps ("pause=MS", at every passage from the N-th on). Unset, a
+ * passage costs one load. */
+#ifndef BASE_FAILPOINT_H
+#define BASE_FAILPOINT_H
+
+/* 1: the operation shall fail, errno is EIO. */
+int base_failpoint(const char *path, const char *point);
+
+#endif
