@@ -21,6 +21,8 @@ setup_needs='
     module:jansson             libjansson-dev             jansson-devel       libjansson-devel  jansson     jansson
     module:libxxhash           libxxhash-dev              xxhash-devel        xxhash-devel      xxhash      xxhash
     module:hwloc               libhwloc-dev               hwloc-devel         hwloc-devel       hwloc       hwloc
+    module:libprotobuf-c       libprotobuf-c-dev          protobuf-c-devel    libprotobuf-c-devel protobuf-c protobuf-c
+    command:protoc-c           protobuf-c-compiler        protobuf-c-compiler protobuf-c        protobuf-c  protobuf-c
 '
 # Without it everything works, but convolution is slower.
 setup_wishes='
