@@ -2,7 +2,6 @@
 
 #include "run_job.h"
 #include "run_performance.h"
-#include "run_signal.h"
 #include "run_step.h"
 
 #include <getopt.h>
@@ -37,12 +36,12 @@ static base_status parse(int argc, char **argv, step_options *options)
     return command_operand("bench step", "a config file", argc, argv, optind, &options->config);
 }
 
-static base_status run_steps(run_job *job, int64_t steps, run_stats *stats)
+static base_status timed_steps(run_job *job, int64_t steps, run_stats *stats)
 {
     for (int64_t step = 0; step < steps; step++) {
         base_phases phases;
         run_step_result result;
-        BASE_TRY(run_step_train(job, step, &phases, &result));
+        BASE_TRY(run_step_train(job, step, NULL, &phases, &result));
         base_phases_switch(&phases, BASE_PHASE_OTHER);
         run_stats_add(stats, result.samples, &phases);
         if (result.interrupted)
@@ -110,12 +109,12 @@ static base_status bench(comm_world *world, const run_config *config, const step
 {
     run_job job;
     run_stats *stats = NULL;
-    base_status status = run_job_create(world, config, &job);
+    base_status status = run_job_create(world, config, RUN_JOB_TRAIN, &job);
     if (status == BASE_OK)
         status = comm_world_agree(world, run_stats_create(job.arena, options->steps, &stats));
     if (status == BASE_OK) {
-        run_signal_install();
-        status = run_steps(&job, options->steps, stats);
+        command_catch_interrupt();
+        status = timed_steps(&job, options->steps, stats);
     }
     if (status == BASE_OK)
         status = comm_world_agree(world, job.info.rank == 0 ? print(&job, stats, options->json) : BASE_OK);

@@ -1,6 +1,9 @@
 #include "command.h"
 
+#include "run_signal.h"
+
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 
 base_status command_sets_add(command_sets *self, const char *value)
@@ -43,4 +46,12 @@ base_status command_print_json(json_t *json)
     int failed = json_dumpf(json, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
     json_decref(json);
     return failed || putchar('\n') == EOF ? BASE_FAIL(BASE_ERROR, "cannot write to stdout") : BASE_OK;
+}
+
+void command_catch_interrupt(void)
+{
+    run_signal_install();
+    signal(SIGTERM, SIG_DFL);
+    signal(SIGUSR1, SIG_DFL);
+    signal(SIGUSR2, SIG_DFL);
 }

@@ -1,6 +1,7 @@
 /* command.h: the commands of the ddpt program. Each is one file, launcher/command_<name>.c, and one entry of the table
  * in main.c. A command parses its own options (getopt_long, argv[0] is the command's name) and returns the exit status;
- * failures are recorded (BASE_FAIL) and printed by main alone. */
+ * failures are recorded (BASE_FAIL) and printed by main alone. One that has said on stdout what its status means clears
+ * the record (base_status_clear), and main prints nothing. */
 #ifndef COMMAND_H
 #define COMMAND_H
 
@@ -18,9 +19,15 @@ typedef struct command {
 } command;
 
 extern const command command_train;
+extern const command command_eval;
+extern const command command_ckpt;
 extern const command command_summary;
 extern const command command_bench;
 extern const command command_doctor;
+
+/* Ctrl-C ends the command in good order (run_signal.h). What asks a training for a checkpoint (SIGTERM, SIGUSR1,
+ * SIGUSR2) just ends a command that has nothing to save. */
+void command_catch_interrupt(void);
 
 /* The program's command line in one string, for the record. */
 const char *command_line(void);

@@ -9,15 +9,59 @@
 #include <stdlib.h>
 
 typedef struct train_options {
-    const char *config, *out;
+    const char *config, *out, *init_from;
+    int resume, auto_resume, allow_config_change;
+    const char *resume_path;  /* NULL: the newest of the run's folder */
+    const char *after_resume; /* the word behind a --resume without =, if it is no option */
     command_sets sets;
     int help, help_config;
 } train_options;
+
+/* The path of --resume is optional, so that the word behind it may be that or the config: it is the path where another
+ * operand is left to be the config. */
+static base_status split_operands(int argc, char **argv, int first, train_options *options)
+{
+    int path = -1;
+    for (int i = first; options->after_resume && argc - first == 2 && i < argc; i++)
+        if (argv[i] == options->after_resume)
+            path = i;
+    if (path < 0)
+        return command_operand("train", "a config file", argc, argv, first, &options->config);
+    options->resume_path = argv[path];
+    options->config = argv[path == first ? first + 1 : first];
+    return BASE_OK;
+}
+
+static base_status check(const train_options *options)
+{
+    if (options->resume && options->auto_resume)
+        return BASE_FAIL(BASE_USAGE,
+                         "--resume and --auto-resume exclude each other: --resume wants a checkpoint to go on "
+                         "from, --auto-resume starts anew where there is none");
+    if (options->resume && options->init_from)
+        return BASE_FAIL(BASE_USAGE,
+                         "--resume and --init-from exclude each other: --resume takes the whole state of a run "
+                         "to go on with it, --init-from only parameters to start a new one");
+    if (options->allow_config_change && !options->resume && !options->auto_resume)
+        return BASE_FAIL(BASE_USAGE, "--allow-config-change needs --resume or --auto-resume");
+    return BASE_OK;
+}
+
+static void take_resume(char **argv, train_options *options)
+{
+    options->resume = 1;
+    options->resume_path = optarg;
+    options->after_resume = !optarg && argv[optind] && *argv[optind] != '-' ? argv[optind] : NULL;
+}
 
 static base_status parse(int argc, char **argv, train_options *options)
 {
     static const struct option known[] = {{"out", required_argument, NULL, 'o'},
                                           {"set", required_argument, NULL, 's'},
+                                          {"resume", optional_argument, NULL, 'r'},
+                                          {"auto-resume", no_argument, NULL, 'a'},
+                                          {"allow-config-change", no_argument, NULL, 'w'},
+                                          {"init-from", required_argument, NULL, 'i'},
                                           {"help", no_argument, NULL, 'h'},
                                           {"help-config", no_argument, NULL, 'c'},
                                           {NULL, 0, NULL, 0}};
@@ -26,12 +70,17 @@ static base_status parse(int argc, char **argv, train_options *options)
         switch (c) {
         case 'o': options->out = optarg; break;
         case 's': BASE_TRY(command_sets_add(&options->sets, optarg)); break;
+        case 'r': take_resume(argv, options); break;
+        case 'a': options->auto_resume = 1; break;
+        case 'w': options->allow_config_change = 1; break;
+        case 'i': options->init_from = optarg; break;
         case 'h': options->help = 1; return BASE_OK;
         case 'c': options->help_config = 1; return BASE_OK;
         default: return command_bad_option("train", argv, optind);
         }
     }
-    return command_operand("train", "a config file", argc, argv, optind, &options->config);
+    BASE_TRY(split_operands(argc, argv, optind, options));
+    return check(options);
 }
 
 static base_status print_config_help(void)
@@ -55,10 +104,18 @@ static base_status train(comm_world *world, const run_config *config, const trai
 {
     run_job job;
     run_outcome outcome;
-    run_train_options train = {.out = options->out, .command = command_line()};
-    base_status status = run_job_create(world, config, &job);
+    int resumes = options->resume || options->auto_resume;
+    run_resume_options resume = {.path = options->resume_path,
+                                 .allow_config_change = options->allow_config_change,
+                                 .if_any = options->auto_resume};
+    run_train_options train = {.out = options->out,
+                               .command = command_line(),
+                               .resume = resumes ? &resume : NULL,
+                               .init_from = options->init_from};
+    /* Before the set-up, which may take minutes: a batch system that ends the job then gets its status 75 too. */
+    run_signal_install();
+    base_status status = run_job_create(world, config, RUN_JOB_TRAIN, &job);
     if (status == BASE_OK) {
-        run_signal_install();
         status = run_train(&job, &train, &outcome);
         if (status == BASE_OK)
             print_outcome(&outcome);
@@ -98,13 +155,30 @@ const command command_train = {
         "\n"
         "  -o, --out DIR       the run's folder (default: runs/<config>-<date>-<time>)\n"
         "  -s, --set KEY=VALUE override a key of the config, e.g. --set train.batch=256; may be repeated\n"
+        "      --resume [PATH] go on from a checkpoint, on any number of ranks: the newest sound one of the run's\n"
+        "                      folder, or exactly PATH (a run's folder, its ckpt folder, or one checkpoint). The\n"
+        "                      run's folder is --out, else the config's `out`, else the newest runs/<config>-* that\n"
+        "                      has a checkpoint. The word after --resume is PATH if there is another word for\n"
+        "                      CONFIG; --resume=PATH leaves no doubt\n"
+        "      --auto-resume   the same where there is a checkpoint, a new run where there is none: for job scripts\n"
+        "                      that are started again; give --out, or `out` in the config\n"
+        "      --allow-config-change  go on although keys have changed that shape the mathematics (model, data,\n"
+        "                      batch, seed, optimizer); others, as epochs or device, may always change\n"
+        "      --init-from DIR start a new run with the parameters of a checkpoint\n"
         "      --help-config   every key of a config: type, default, range, meaning\n"
         "  -h, --help          this text\n"
         "\n"
-        "The folder gets run.json (the record of the run) and steps.csv (loss, rate and phases of the steps).\n"
-        "Relative data paths are looked up under $DDPT_DATA, beside CONFIG, and in the current folder.\n"
+        "The folder gets run.json (the record of the run), steps.csv (loss, rate and phases of the steps) and, in\n"
+        "ckpt/, checkpoints as train.checkpoint says; the last step is always saved. A resumed run equals one\n"
+        "that was never stopped. Relative data paths are looked up under $DDPT_DATA, beside CONFIG, and in the\n"
+        "current folder.\n"
         "\n"
-        "Exit status: 0 done; 1 an error of ddpt or the system; 2 usage or configuration; 3 data; 5 device or back\n"
-        "end not available; 6 a rank was lost; 7 the loss is no longer finite; 130 interrupted (Ctrl-C).\n",
+        "SIGTERM, SIGUSR1 or SIGUSR2 to any rank, or SIGTERM to the launcher: the run saves and ends with status 75.\n"
+        "Ctrl-C: it ends within a second without saving; what was saved before stays.\n"
+        "\n"
+        "Exit status: 0 done; 1 an error of ddpt or the system; 2 usage or configuration; 3 data; 4 no checkpoint\n"
+        "that can be used, or the last step could not be saved; 5 device or back end not available; 6 a rank was\n"
+        "lost; 7 the loss is no longer finite; 75 stopped on request after saving, run it again with --resume;\n"
+        "130 interrupted (Ctrl-C).\n",
     .run = run,
 };

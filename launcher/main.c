@@ -10,7 +10,8 @@
 #include <string.h>
 #include <time.h>
 
-static const command *const commands[] = {&command_train, &command_summary, &command_bench, &command_doctor};
+static const command *const commands[] = {&command_train,   &command_eval,  &command_ckpt,
+                                          &command_summary, &command_bench, &command_doctor};
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 
 static comm_world *open_world;
@@ -62,8 +63,10 @@ static const command *find(const char *name)
 
 static base_status no_such_command(const char *name)
 {
-    return BASE_FAIL(BASE_USAGE, "'%s' is no command of ddpt; the commands are train, summary, bench, doctor, help",
-                     name);
+    char names[256] = "";
+    for (int i = 0; i < COMMAND_COUNT; i++)
+        snprintf(names + strlen(names), sizeof names - strlen(names), "%s, ", commands[i]->name);
+    return BASE_FAIL(BASE_USAGE, "'%s' is no command of ddpt; the commands are %shelp", name, names);
 }
 
 static base_status help(int argc, char **argv)
@@ -111,12 +114,16 @@ int command_speaks(void)
 }
 
 /* A lost peer is one rank's finding: each says what it saw. All other failures are agreed on, and rank 0 speaks for
- * all. */
+ * all. A run that was asked to save and stop has done what it was told, and a command that has nothing to add to its
+ * status has left no message. */
 static void print_failure(base_status status)
 {
     if (!open_world && !command_speaks())
         return;
-    base_log_write(BASE_LOG_ERROR, status == BASE_PEER, "%s", base_status_message());
+    if (*base_status_message() == '\0')
+        return;
+    base_log_write(status == BASE_STOPPED ? BASE_LOG_INFO : BASE_LOG_ERROR, status == BASE_PEER, "%s",
+                   base_status_message());
     base_log_write(BASE_LOG_DEBUG, status == BASE_PEER, "at %s", base_status_trace());
 }
 

@@ -11,6 +11,9 @@ struct ddpt_run {
     run_config *config;
     run_job job;
     int job_created;
+    run_resume_options resume;
+    char *resume_path;
+    int resumes;
     base_status last;
 };
 
@@ -31,7 +34,7 @@ static base_status open_run(ddpt_run *run, const char *config_path, int set_coun
     base_log_set_rank(info->rank, info->size);
     BASE_TRY(run_job_read_config(run->world, config_path, set_count, sets, &run->config));
     run->job_created = 1;
-    return run_job_create(run->world, run->config, &run->job);
+    return run_job_create(run->world, run->config, RUN_JOB_TRAIN, &run->job);
 }
 
 ddpt_status ddpt_run_open(const char *config_path, int set_count, const char *const *sets, ddpt_run **out)
@@ -49,9 +52,20 @@ ddpt_status ddpt_run_open(const char *config_path, int set_count, const char *co
     return (ddpt_status)status;
 }
 
+ddpt_status ddpt_run_resume(ddpt_run *run, const char *path)
+{
+    free(run->resume_path);
+    run->resume_path = path ? strdup(path) : NULL;
+    run->resumes = 1;
+    run->resume = (run_resume_options){.path = run->resume_path};
+    if (path && !run->resume_path)
+        return (ddpt_status)BASE_FAIL(BASE_ERROR, "out of memory for a path");
+    return DDPT_OK;
+}
+
 ddpt_status ddpt_run_train(ddpt_run *run, const char *out, ddpt_result *result)
 {
-    run_train_options options = {.out = out, .command = "ddpt_run_train"};
+    run_train_options options = {.out = out, .command = "ddpt_run_train", .resume = run->resumes ? &run->resume : NULL};
     run_outcome outcome;
     run->last = run_train(&run->job, &options, &outcome);
     *result = (ddpt_result){.steps = outcome.steps,
@@ -76,6 +90,7 @@ void ddpt_run_close(ddpt_run **out)
         run_job_destroy(&run->job);
     run_config_destroy(&run->config);
     comm_world *world = run->world;
+    free(run->resume_path);
     free(run);
     if (world)
         comm_world_close(&world, status);

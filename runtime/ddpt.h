@@ -59,7 +59,13 @@ DDPT_API const char *ddpt_version(void);
  * failure *run is NULL. */
 DDPT_API ddpt_status ddpt_run_open(const char *config_path, int set_count, const char *const *sets, ddpt_run **run);
 
-/* Train to the end and write run.json and steps.csv into `out` (NULL: runs/<name>-<date>-<time>). Once a run. */
+/* Have ddpt_run_train go on from a checkpoint, to the bit as if the run had never ended, on any number of ranks.
+ * `path`: a step's folder, a run's folder or a folder of checkpoints (the newest sound one); NULL: the newest sound one
+ * of the folder that ddpt_run_train is given. Whether that works shows there: DDPT_CKPT. */
+DDPT_API ddpt_status ddpt_run_resume(ddpt_run *run, const char *path);
+
+/* Train to the end and write run.json, steps.csv and the checkpoints (ckpt/) into `out` (NULL:
+ * runs/<name>-<date>-<time>, or the folder of the run that goes on). Once a run. */
 DDPT_API ddpt_status ddpt_run_train(ddpt_run *run, const char *out, ddpt_result *result);
 
 /* Free everything; NULL is fine. Over several nodes MPI_Finalize can hang, so there the process ends in this call, with

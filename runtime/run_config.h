@@ -117,12 +117,12 @@ typedef struct run_config_train {
     const char *gemm;     /* "auto", "openblas", "onednn" */
     double stall_timeout; /* s: bound of a wait for other ranks within a step */
     run_config_optimizer optimizer;
-    struct { /* accepted and checked; this version writes no checkpoints and says so when any is set */
-        int64_t every_steps;
-        double every_minutes;
-        int64_t keep;
-        int async;
-        int given;
+    struct {                  /* the last step is saved whatever these say */
+        int64_t every_steps;  /* 0: not by steps */
+        double every_minutes; /* since the last save; 0: not by the clock */
+        int64_t keep;         /* how many of the newest stay, at least 1 */
+        int async;            /* write while training goes on */
+        int given;            /* the configuration has one of these keys */
     } checkpoint;
 } run_config_train;
 

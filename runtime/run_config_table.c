@@ -188,20 +188,24 @@ static const run_option_group optimizer_group = {.name = "optimizer",
 
 static const run_option checkpoint_options[] = {
     {"every_steps", RUN_OPTION_INT, AT(run_config_train, checkpoint.every_steps), .initial = "0", FROM_TO(0, STEPS_MAX),
-     .unit = "steps", .help = "Save that often; 0: not by steps."},
+     .unit = "steps", .help = "Save whenever the step is a multiple of this; 0: not by steps."},
     {"every_minutes", RUN_OPTION_DOUBLE, AT(run_config_train, checkpoint.every_minutes), .initial = "0",
-     FROM_TO(0, 1e6), .unit = "minutes", .help = "Save that often; 0: not by time."},
+     FROM_TO(0, 1e6), .unit = "minutes",
+     .help = "Save when so much time has gone by since the last save; 0: not by the clock. Together with every_steps: "
+             "whichever comes first."},
     {"keep", RUN_OPTION_INT, AT(run_config_train, checkpoint.keep), .initial = "3", FROM_TO(1, INTEGER_MAX),
-     .help = "How many of the newest checkpoints stay."},
+     .unit = "checkpoints", .help = "The newest ones that stay; older ones are removed once a new one is complete."},
     {"async", RUN_OPTION_BOOL, AT(run_config_train, checkpoint.async), .initial = "true",
-     .help = "Write while training goes on."},
+     .help = "Training waits only while a copy of the state is made, and goes on while the copy is written; false: it "
+             "waits until all is on disk."},
     END};
 
-static const run_option_group checkpoint_group = {.name = "checkpoint",
-                                                  .path = "train.checkpoint",
-                                                  .help = "when to save (checked, not yet acted on)",
-                                                  .options = checkpoint_options,
-                                                  .execution = 1};
+static const run_option_group checkpoint_group = {
+    .name = "checkpoint",
+    .path = "train.checkpoint",
+    .help = "when to save the state to continue from; the last step always is",
+    .options = checkpoint_options,
+    .execution = 1};
 
 static const run_option train_options[] = {
     {"epochs", RUN_OPTION_INT, AT(run_config_train, epochs), .initial = "1", FROM_TO(1, INTEGER_MAX), .execution = 1,

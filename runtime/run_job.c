@@ -129,26 +129,32 @@ static base_status check_batch(const run_job *self)
     return BASE_OK;
 }
 
-static base_status open_data(run_job *self)
+void run_job_limit_steps(run_job *self)
 {
-    BASE_TRY(run_data_open(self->world, self->config, RUN_DATA_TRAIN, &self->train_data));
-    BASE_TRY(run_data_open(self->world, self->config, RUN_DATA_TEST, &self->test_data));
-    BASE_TRY(check_batch(self));
     const run_config_train *train = &self->config->train;
-    run_sampler sampler = {.samples = run_data_get_info(self->train_data)->samples,
-                           .batch = train->batch,
-                           .seed = train->seed,
-                           .shuffle = train->shuffle,
-                           .rank = self->info.rank,
-                           .size = self->info.size};
-    self->train_sampler = sampler;
-    sampler.samples = run_data_get_info(self->test_data)->samples;
-    sampler.shuffle = 0;
-    self->test_sampler = sampler;
-    self->steps_per_epoch = run_sampler_steps(&self->train_sampler);
-    self->total_steps = self->steps_per_epoch * train->epochs;
+    self->total_steps = self->steps_per_epoch * train->epochs - self->step_offset;
     if (train->max_steps > 0 && train->max_steps < self->total_steps)
         self->total_steps = train->max_steps;
+}
+
+static base_status open_data(run_job *self)
+{
+    const run_config_train *train = &self->config->train;
+    BASE_TRY(run_data_open(self->world, self->config, RUN_DATA_TEST, &self->test_data));
+    self->test_sampler = (run_sampler){.samples = run_data_get_info(self->test_data)->samples,
+                                       .batch = train->batch,
+                                       .seed = train->seed,
+                                       .rank = self->info.rank,
+                                       .size = self->info.size};
+    if (self->purpose == RUN_JOB_EVALUATE)
+        return BASE_OK;
+    BASE_TRY(run_data_open(self->world, self->config, RUN_DATA_TRAIN, &self->train_data));
+    BASE_TRY(check_batch(self));
+    self->train_sampler = self->test_sampler;
+    self->train_sampler.samples = run_data_get_info(self->train_data)->samples;
+    self->train_sampler.shuffle = train->shuffle;
+    self->steps_per_epoch = run_sampler_steps(&self->train_sampler);
+    run_job_limit_steps(self);
     return BASE_OK;
 }
 
@@ -183,11 +189,15 @@ static double memory_needed(const run_job *self)
     int shared = comm_group_kind(self->group) == COMM_SHM;
     double params = (double)plan->param_elements * sizeof(float);
     double states = params * run_optim_states(&self->config->train.optimizer) / (self->sharded ? self->info.size : 1);
+    /* A checkpoint's copy: the ranks share the state among them. */
+    double staged = self->purpose == RUN_JOB_TRAIN
+                        ? params * (1.0 + run_optim_states(&self->config->train.optimizer)) / self->info.size
+                        : 0.0;
     double buffers = 2.0 * (double)plan->batch * (double)base_shape_count(self->graph->nodes[0].shape) * sizeof(float);
     return params * (self->sharded && shared ? 1.0 : ranks) +
            (double)plan->operand_elements * sizeof(float) * (shared ? 1.0 : ranks) +
-           ranks * (params + states + (double)plan->wide_elements * sizeof(double) + (double)plan->activation_bytes +
-                    buffers);
+           ranks * (params + states + staged + (double)plan->wide_elements * sizeof(double) +
+                    (double)plan->activation_bytes + buffers);
 }
 
 /* Memory is given on first touch, so that too much of it is no failed allocation but a process that the system kills.
@@ -206,9 +216,9 @@ static base_status check_memory(const run_job *self)
 
 static base_status build_model(run_job *self)
 {
-    int64_t share = run_sampler_share_max(&self->train_sampler);
     int64_t test_share = run_sampler_share_max(&self->test_sampler);
-    BASE_TRY(run_graph_build(self->config, run_data_get_info(self->train_data)->classes, self->arena, &self->graph));
+    int64_t share = self->purpose == RUN_JOB_TRAIN ? run_sampler_share_max(&self->train_sampler) : test_share;
+    BASE_TRY(run_graph_build(self->config, run_data_get_info(self->test_data)->classes, self->arena, &self->graph));
     BASE_TRY(run_backward_build(self->graph, self->arena, &self->backward));
     run_plan_options plan = {.batch = share > test_share ? share : test_share,
                              .global_batch = self->config->train.batch,
@@ -280,6 +290,8 @@ static base_status create_net(run_job *self)
                            .seed = self->config->train.seed,
                            .one_copy = self->sharded};
     BASE_TRY(run_net_create(&net, &self->net));
+    if (self->purpose == RUN_JOB_EVALUATE)
+        return BASE_OK;
     run_reduce_options reduce = {.graph = self->graph,
                                  .plan = self->plan,
                                  .group = self->group,
@@ -296,11 +308,12 @@ static base_status create_net(run_job *self)
 
 static base_status create_loaders(run_job *self)
 {
+    BASE_TRY(run_loader_create(self->test_data, self->ops, &self->test_sampler, 0, 0, 0, &self->test_loader));
+    if (self->purpose == RUN_JOB_EVALUATE)
+        return BASE_OK;
     /* Where ranks outnumber cores a thread of its own has no core to run beside the step on, and costs two switches. */
     int background = self->info.size <= self->cores;
-    BASE_TRY(
-        run_loader_create(self->train_data, self->ops, &self->train_sampler, 0, 0, background, &self->train_loader));
-    return run_loader_create(self->test_data, self->ops, &self->test_sampler, 0, 0, 0, &self->test_loader);
+    return run_loader_create(self->train_data, self->ops, &self->train_sampler, 0, 0, background, &self->train_loader);
 }
 
 /* The end of a part of the set-up: all ranks agree on how it went. */
@@ -311,9 +324,9 @@ static base_status agree(const run_job *self, base_status status, const char *pa
     return BASE_OK;
 }
 
-base_status run_job_create(comm_world *world, const run_config *config, run_job *self)
+base_status run_job_create(comm_world *world, const run_config *config, run_job_purpose purpose, run_job *self)
 {
-    *self = (run_job){.world = world, .config = config, .info = *comm_world_get_info(world)};
+    *self = (run_job){.world = world, .config = config, .purpose = purpose, .info = *comm_world_get_info(world)};
     BASE_TRY(agree(self, base_arena_create(&self->arena, "model"), "MPI"));
     BASE_TRY(agree(self, check_availability(config), "configuration"));
     BASE_TRY(agree(self, open_data(self), "data"));

@@ -17,9 +17,13 @@
 #include "run_reduce.h"
 #include "run_sampler.h"
 
+typedef enum run_job_purpose { RUN_JOB_TRAIN, RUN_JOB_EVALUATE } run_job_purpose;
+
+/* What only training needs is NULL in a job that evaluates: train_data, reduce, train_loader. */
 typedef struct run_job {
     comm_world *world;        /* borrowed */
     const run_config *config; /* borrowed */
+    run_job_purpose purpose;
     comm_world_info info;
     base_arena *arena;
     run_data *train_data, *test_data;
@@ -40,17 +44,23 @@ typedef struct run_job {
     run_reduce *reduce;
     run_sampler train_sampler, test_sampler;
     run_loader *train_loader, *test_loader;
-    int64_t steps_per_epoch, total_steps; /* total_steps: epochs and max_steps applied */
+    int64_t steps_per_epoch;
+    int64_t total_steps; /* epochs and max_steps applied */
+    int64_t step_offset; /* step s of the run is number s + step_offset of its epochs' steps: 0 but for a run that went
+                            on with another batch */
 } run_job;
 
 /* Collective. On failure all ranks return the same status with the first failing rank's message, and `self` may be
  * destroyed. */
-base_status run_job_create(comm_world *world, const run_config *config, run_job *self);
+base_status run_job_create(comm_world *world, const run_config *config, run_job_purpose purpose, run_job *self);
 void run_job_destroy(run_job *self); /* Collective */
 
 /* Collective. Threads for this rank: cores in its affinity mask over the ranks of its node whose masks share a core
  * with it, at least 1; `cores` as in run_job. */
 base_status run_job_threads(comm_world *world, int *threads, int *cores);
+
+/* Local. Sets total_steps from train.epochs, train.max_steps and step_offset. */
+void run_job_limit_steps(run_job *self);
 
 /* Gradients that a bucket holds at least, in bytes (run_plan_build): train.bucket_mb, or what suits the model. */
 size_t run_job_bucket_bytes(const run_config *config, const run_graph *graph);

@@ -178,6 +178,12 @@ void run_net_destroy(run_net **out)
     *out = NULL;
 }
 
+void run_net_running(run_net *self, int node, float **mean, float **var)
+{
+    *mean = self->norms[node].running_mean;
+    *var = self->norms[node].running_var;
+}
+
 base_status run_net_param_digest(run_net *self, char text[17])
 {
     XXH64_state_t *state = XXH64_createState();

@@ -65,6 +65,9 @@ comm_slab *run_net_gradients(run_net *self); /* the same layout */
 comm_slab *run_net_wide(run_net *self);      /* plan.wide_elements doubles */
 comm_slab *run_net_operands(run_net *self);  /* plan.operand_elements floats, one copy where ranks share memory */
 
+/* Batch normalisation's running statistics, (channels of `node`) each; the same on all ranks. */
+void run_net_running(run_net *self, int node, float **mean, float **var);
+
 /* XXH64 over the parameters in canonical order, without padding. Local. */
 base_status run_net_param_digest(run_net *self, char text[17]);
 

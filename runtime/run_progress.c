@@ -107,6 +107,7 @@ void run_progress_step(run_progress *self, int64_t step, int64_t epoch, int64_t 
             time_text(seconds_left(self, step, now), left));
     fflush(stderr);
     self->line_open = 1;
+    base_log_set_open_line(1);
     self->shown = now;
 }
 
@@ -114,6 +115,7 @@ void run_progress_end(run_progress *self)
 {
     if (self->line_open)
         fputs("\r\033[K", stderr);
+    base_log_set_open_line(0);
     self->line_open = 0;
 }
 

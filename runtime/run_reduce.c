@@ -140,6 +140,22 @@ void run_reduce_destroy(run_reduce **out)
     *out = NULL;
 }
 
+run_reduce_part run_reduce_get_part(const run_reduce *self, int bucket)
+{
+    const bucket_state *b = &self->buckets[bucket];
+    return (run_reduce_part){.begin = b->begin, .count = b->count, .state = b->state};
+}
+
+run_optim *run_reduce_optim(run_reduce *self)
+{
+    return self->optim;
+}
+
+int run_reduce_owns_parts(const run_reduce *self)
+{
+    return self->owns_parts;
+}
+
 /* ---- requests under way ---- */
 
 static int is_young(const comm_request *request)

@@ -37,6 +37,17 @@ typedef struct run_reduce_options {
 base_status run_reduce_create(const run_reduce_options *options, run_reduce **self);
 void run_reduce_destroy(run_reduce **self);
 
+/* What this rank updates: one part of the parameter layout for each bucket of the plan, and where its state begins in
+ * the tensors of the optimizer. All parts together are the rank's whole state. */
+typedef struct run_reduce_part {
+    size_t begin, count; /* elements of the parameter layout */
+    size_t state;        /* element of each state tensor */
+} run_reduce_part;
+run_reduce_part run_reduce_get_part(const run_reduce *self, int bucket);
+run_optim *run_reduce_optim(run_reduce *self);
+/* 1: the ranks' parts of a bucket are disjoint; 0: every rank's part is the whole bucket. */
+int run_reduce_owns_parts(const run_reduce *self);
+
 /* Backward node `b` of a step over `global_count` samples has run: start the sums of the buckets that it completes,
  * move the others on. */
 base_status run_reduce_ready(run_reduce *self, int b, int64_t global_count);

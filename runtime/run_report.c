@@ -2,16 +2,14 @@
 
 #include "base_file.h"
 #include "run_performance.h"
+#include "run_steps.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,16 +17,14 @@ struct run_report {
     run_job *job;
     base_arena *arena;
     char folder[PATH_MAX - 32];
+    char record[PATH_MAX]; /* run.json */
     const char *command;
+    int64_t resumed_from;
     char date[32];
     double startup_s;
     run_stats *stats;
     json_t *hosts;
-    FILE *csv;
-    int csv_errno;     /* the first failure of a write */
-    int64_t csv_steps; /* since the line before */
-    int64_t csv_samples;
-    double csv_phases[BASE_PHASE_COUNT];
+    run_steps *steps;
 };
 
 /* ---- creation ---- */
@@ -81,55 +77,6 @@ static base_status choose_folder(run_report *self, const char *out)
     return base_file_make_folder(self->folder);
 }
 
-static void file_name(const run_report *self, const char *name, char path[PATH_MAX])
-{
-    snprintf(path, PATH_MAX, "%s/%s", self->folder, name);
-}
-
-/* 1 if this run alone writes `path`, open as fd: not locked by another run, nor just renamed by one that ended. A file
- * system without locks has none to say so. */
-static int lock(int fd, const char *path)
-{
-    struct stat opened, named;
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
-        return 0;
-    return fstat(fd, &opened) == 0 && stat(path, &named) == 0 && opened.st_ino == named.st_ino;
-}
-
-static base_status open_csv(run_report *self)
-{
-    char path[PATH_MAX];
-    file_name(self, "steps.csv.partial", path);
-    self->csv = fopen(path, "ae");
-    if (!self->csv)
-        return BASE_FAIL_ERRNO(BASE_ERROR, errno, "cannot write %s/steps.csv", self->folder);
-    if (!lock(fileno(self->csv), path)) {
-        fclose(self->csv);
-        self->csv = NULL;
-        return BASE_FAIL(BASE_ERROR,
-                         "another run is writing to the folder %s; wait for it, or choose another with --out",
-                         self->folder);
-    }
-    /* What runs before this one have left: a record must not pass for that of a run that is killed. */
-    char record[PATH_MAX];
-    file_name(self, "run.json", record);
-    unlink(record);
-    if (ftruncate(fileno(self->csv), 0) != 0)
-        return BASE_FAIL_ERRNO(BASE_ERROR, errno, "cannot write %s/steps.csv", self->folder);
-    fputs("step,epoch,loss,lr,samples_per_second", self->csv);
-    for (int i = 0; i < BASE_PHASE_COUNT; i++)
-        fprintf(self->csv, ",%s_ms", base_phase_name((base_phase)i));
-    fputc('\n', self->csv);
-    if (fflush(self->csv) != 0) {
-        int failed = errno;
-        fclose(self->csv);
-        self->csv = NULL;
-        unlink(path);
-        return BASE_FAIL_ERRNO(BASE_ERROR, failed, "cannot write %s/steps.csv", self->folder);
-    }
-    return BASE_OK;
-}
-
 static base_status create_on_root(run_report *self, const run_report_options *options)
 {
     if (self->job->info.rank != 0)
@@ -140,9 +87,15 @@ static base_status create_on_root(run_report *self, const run_report_options *op
     strftime(self->date, sizeof self->date, "%Y-%m-%dT%H:%M:%SZ", &utc);
     self->command = base_arena_string(self->arena, options->command ? options->command : "");
     self->startup_s = options->startup_s;
+    self->resumed_from = options->resumed_from;
     BASE_TRY(run_stats_create(self->arena, self->job->total_steps, &self->stats));
     BASE_TRY(choose_folder(self, options->out));
-    return open_csv(self);
+    snprintf(self->record, sizeof self->record, "%s/run.json", self->folder);
+    int64_t kept = options->same_folder ? options->resumed_from : 0;
+    BASE_TRY(run_steps_open(self->folder, self->job->config->train.log_every, kept, &self->steps));
+    /* Of a run before this one: a record must not pass for that of a run that is killed. */
+    unlink(self->record);
+    return BASE_OK;
 }
 
 base_status run_report_create(run_job *job, const run_report_options *options, run_report **out)
@@ -163,8 +116,7 @@ void run_report_destroy(run_report **out)
     run_report *self = *out;
     if (!self)
         return;
-    if (self->csv)
-        fclose(self->csv);
+    run_steps_close(&self->steps);
     json_decref(self->hosts);
     base_arena *arena = self->arena;
     base_arena_destroy(&arena);
@@ -176,57 +128,12 @@ const char *run_report_folder(const run_report *self)
     return self->folder;
 }
 
-/* ---- steps.csv ---- */
-
-static void write_line(run_report *self, const run_report_line *line)
-{
-    double seconds = 0.0;
-    for (int i = 0; i < BASE_PHASE_COUNT; i++)
-        seconds += self->csv_phases[i];
-    double rate = seconds > 0.0 ? (double)self->csv_samples / seconds : 0.0;
-    int bad = fprintf(self->csv, "%" PRId64 ",%" PRId64 ",%.9g,%.9g,%.6g", line->step, line->epoch, line->loss,
-                      line->lr, rate) < 0;
-    for (int i = 0; i < BASE_PHASE_COUNT; i++)
-        bad |= fprintf(self->csv, ",%.6g", 1e3 * self->csv_phases[i] / (double)self->csv_steps) < 0;
-    bad |= fputc('\n', self->csv) == EOF;
-    if (bad && self->csv_errno == 0)
-        self->csv_errno = errno;
-}
-
-void run_report_step(run_report *self, const run_report_line *line)
+void run_report_step(run_report *self, const run_steps_line *line)
 {
     if (self->job->info.rank != 0)
         return;
     run_stats_add(self->stats, line->samples, line->phases);
-    self->csv_steps++;
-    self->csv_samples += line->samples;
-    for (int i = 0; i < BASE_PHASE_COUNT; i++)
-        self->csv_phases[i] += line->phases->seconds[i];
-    if (line->step % self->job->config->train.log_every != 0)
-        return;
-    if (self->csv && self->csv_errno == 0)
-        write_line(self, line);
-    self->csv_steps = 0;
-    self->csv_samples = 0;
-    memset(self->csv_phases, 0, sizeof self->csv_phases);
-}
-
-static base_status commit_csv(run_report *self)
-{
-    char path[PATH_MAX], partial[PATH_MAX];
-    file_name(self, "steps.csv", path);
-    file_name(self, "steps.csv.partial", partial);
-    if (!self->csv)
-        return BASE_OK;
-    if (fflush(self->csv) != 0 && self->csv_errno == 0)
-        self->csv_errno = errno;
-    int fd = self->csv_errno == 0 ? dup(fileno(self->csv)) : -1;
-    fclose(self->csv);
-    self->csv = NULL;
-    if (fd >= 0)
-        return base_file_commit(path, fd);
-    unlink(partial);
-    return BASE_FAIL_ERRNO(BASE_ERROR, self->csv_errno ? self->csv_errno : errno, "cannot write %s", path);
+    run_steps_add(self->steps, line);
 }
 
 /* ---- run.json ---- */
@@ -262,6 +169,23 @@ static json_t *result_json(const run_report_result *result, int final)
     return json;
 }
 
+static json_t *step_json(int64_t step)
+{
+    return step >= 0 ? json_integer(step) : json_null();
+}
+
+static json_t *checkpoint_json(const run_report *self, const run_report_checkpoints *facts)
+{
+    json_t *json = json_object();
+    json_object_set_new(json, "resumed_from_step", step_json(self->resumed_from));
+    json_object_set_new(json, "last_step", step_json(facts->last_step));
+    json_object_set_new(json, "saves", json_integer(facts->saves));
+    json_object_set_new(json, "failures", json_integer(facts->failures));
+    json_object_set_new(json, "stall_ms", number(facts->stall_ms));
+    json_object_set_new(json, "write_ms", number(facts->write_ms));
+    return json;
+}
+
 static json_t *model_json(const run_graph *graph)
 {
     json_t *json = json_object();
@@ -271,10 +195,13 @@ static json_t *model_json(const run_graph *graph)
     return json;
 }
 
-static json_t *performance_json(run_report *self)
+/* The machine's peak is measured at the end alone: it takes a tenth of a second. */
+static json_t *performance_json(run_report *self, int final)
 {
     run_performance performance = run_stats_performance(self->stats);
-    run_efficiency efficiency = run_performance_efficiency(self->job, &performance);
+    run_efficiency efficiency = {.gflops = NAN, .peak_gflops = NAN, .mfu = NAN};
+    if (final)
+        efficiency = run_performance_efficiency(self->job, &performance);
     json_t *json = run_performance_json(&performance, &efficiency);
     json_object_set_new(json, "startup_s", number(self->startup_s));
     return json;
@@ -332,27 +259,47 @@ static json_t *record_json(run_report *self, const run_report_result *result, in
     json_object_set_new(json, "sync", json_string(run_sync_name(job->sharded ? RUN_SYNC_SHARDED : RUN_SYNC_ALLREDUCE)));
     json_object_set_new(json, "model", model_json(job->graph));
     json_object_set_new(json, "result", result_json(result, final));
-    json_object_set_new(json, "performance", performance_json(self));
+    json_object_set_new(json, "checkpoint", checkpoint_json(self, &result->checkpoints));
+    json_object_set_new(json, "performance", performance_json(self, final));
     json_object_set_new(json, "environment", environment_json(self));
     return json;
 }
 
-base_status run_report_write(run_report *self, const run_report_result *result, int final)
+static char *record_text(run_report *self, const run_report_result *result, int final)
 {
-    if (self->job->info.rank != 0)
-        return BASE_OK;
-    char path[PATH_MAX];
-    file_name(self, "run.json", path);
     json_t *json = record_json(self, result, final);
     /* 15 digits: 0.1 of the config stays 0.1. */
     char *text = json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
     json_decref(json);
+    size_t n = text ? strlen(text) : 0;
+    char *line = text ? realloc(text, n + 2) : NULL;
+    if (line)
+        memcpy(line + n, "\n", 2);
+    else
+        free(text);
+    return line;
+}
+
+char *run_report_text(run_report *self, const run_report_result *result)
+{
+    run_steps_flush(self->steps);
+    return record_text(self, result, 0);
+}
+
+const char *run_report_path(const run_report *self)
+{
+    return self->record;
+}
+
+base_status run_report_write(run_report *self, const run_report_result *result)
+{
+    if (self->job->info.rank != 0)
+        return BASE_OK;
+    char *text = record_text(self, result, 1);
     if (!text)
-        return BASE_FAIL(BASE_ERROR, "out of memory for %s", path);
-    size_t n = strlen(text);
-    text[n] = '\n'; /* in place of the terminator, which is not written */
-    base_status status = base_file_write(path, text, n + 1);
+        return BASE_FAIL(BASE_ERROR, "out of memory for %s", self->record);
+    base_status status = base_file_write(self->record, text, strlen(text));
     free(text);
-    base_status csv = final ? commit_csv(self) : BASE_OK;
-    return status != BASE_OK ? status : csv;
+    base_status steps = run_steps_commit(self->steps);
+    return status != BASE_OK ? status : steps;
 }

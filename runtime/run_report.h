@@ -4,22 +4,24 @@
 
 #include "base_time.h"
 #include "run_job.h"
+#include "run_steps.h"
 
 typedef struct run_report run_report;
 
 typedef struct run_report_options {
-    const char *out;     /* folder; NULL: the config's `out`, else runs/<name>-<date>-<time> */
-    const char *command; /* as typed, for the record */
-    double startup_s;    /* from the start of the program to now */
+    const char *out;      /* folder; NULL: the config's `out`, else runs/<name>-<date>-<time> */
+    const char *command;  /* as typed, for the record */
+    double startup_s;     /* from the start of the program to now */
+    int64_t resumed_from; /* step of the checkpoint that the run goes on from; -1: a new run */
+    int same_folder;      /* 1: that was in this folder: the lines of steps.csv up to that step stay */
 } run_report_options;
 
-/* What one step reports. */
-typedef struct run_report_line {
-    int64_t step, epoch; /* from 1 */
-    int64_t samples;     /* of all ranks */
-    double loss, lr;
-    const base_phases *phases;
-} run_report_line;
+/* What became of the run's checkpoints, for the record. Times are NaN where there was none. */
+typedef struct run_report_checkpoints {
+    int64_t last_step; /* newest good one; -1: none */
+    int64_t saves, failures;
+    double stall_ms, write_ms;
+} run_report_checkpoints;
 
 /* How it went. A loss or accuracy that was not measured is NaN. */
 typedef struct run_report_result {
@@ -28,6 +30,7 @@ typedef struct run_report_result {
     double train_loss;     /* mean over the last epoch, or its part that ran */
     double test_loss, test_accuracy;
     char param_digest[17]; /* "" if not known */
+    run_report_checkpoints checkpoints;
 } run_report_result;
 
 /* Collective: makes the folder and opens steps.csv; all ranks fail alike. */
@@ -36,9 +39,14 @@ void run_report_destroy(run_report **self);
 
 /* Local from here on; ranks other than 0 do nothing. */
 const char *run_report_folder(const run_report *self);
-void run_report_step(run_report *self, const run_report_line *line);
+void run_report_step(run_report *self, const run_steps_line *line);
 
-/* Writes run.json, and with `final` gives steps.csv its name. BASE_ERROR names the file; nothing half-written stays. */
-base_status run_report_write(run_report *self, const run_report_result *result, int final);
+/* The record of a run that is still going on, for whoever writes it to run_report_path; malloc'd, the caller frees;
+ * NULL when memory is short. What is in steps.csv so far is handed to the system. Measures nothing, takes no time. */
+char *run_report_text(run_report *self, const run_report_result *result);
+const char *run_report_path(const run_report *self); /* of run.json */
+
+/* The end: writes run.json and gives steps.csv its name. BASE_ERROR names the file; nothing half-written stays. */
+base_status run_report_write(run_report *self, const run_report_result *result);
 
 #endif

@@ -13,7 +13,7 @@ enum { GRACE_US = 800000 };
 /* A frame with all of AVX-512 and AMX is 11 KiB. */
 enum { STACK_BYTES = 64 * 1024 };
 
-static volatile sig_atomic_t interrupted;
+static volatile sig_atomic_t interrupted, stopping;
 
 static void on_grace_over(int signal)
 {
@@ -29,6 +29,12 @@ static void on_interrupt(int signal)
     interrupted = 1;
     struct itimerval grace = {.it_value = {.tv_usec = GRACE_US}};
     setitimer(ITIMER_REAL, &grace, NULL);
+}
+
+static void on_stop(int signal)
+{
+    (void)signal;
+    stopping = 1;
 }
 
 /* oneDNN's GEMM kernels use the stack pointer as one register more and point it into their workspace: a signal's frame
@@ -56,6 +62,11 @@ void run_signal_install(void)
     sigaction(SIGINT, &action, NULL);
     action.sa_handler = on_grace_over;
     sigaction(SIGALRM, &action, NULL);
+    /* MPI has a handler of its own for SIGUSR1, which hydra uses only while it starts the job. */
+    action.sa_handler = on_stop;
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGUSR1, &action, NULL);
+    sigaction(SIGUSR2, &action, NULL);
     /* Hours of training do not end because nobody reads the progress line any more. */
     action.sa_handler = SIG_IGN;
     sigaction(SIGPIPE, &action, NULL);
@@ -65,6 +76,11 @@ void run_signal_install(void)
 int run_signal_interrupted(void)
 {
     return interrupted != 0;
+}
+
+int run_signal_stopping(void)
+{
+    return stopping != 0;
 }
 
 void run_signal_disarm(void)

@@ -6,9 +6,17 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <math.h>
+#include <string.h>
 
 /* Sums over ranks that travel beside the gradients. */
-enum { SUM_LOSS, SUM_CORRECT, SUM_INTERRUPTED, SUM_COUNT };
+enum {
+    SUM_LOSS,
+    SUM_CORRECT,
+    SUM_INTERRUPTED,
+    SUM_STOPPING,
+    SUM_VOTE,
+    SUM_COUNT = SUM_VOTE + sizeof(run_checkpoint_vote) / sizeof(double)
+};
 
 static run_net_batch net_batch(const run_batch *batch, int64_t step)
 {
@@ -29,10 +37,11 @@ static base_status diverged(run_job *job, double own_loss, int64_t step)
     return BASE_FAIL(BASE_DIVERGED,
                      "the loss is not finite at step %" PRId64 " (epoch %" PRId64 ") on rank %" PRId64
                      ": lower train.optimizer.lr, or set train.optimizer.clip_norm",
-                     step + 1, step / job->steps_per_epoch + 1, first == INT64_MAX ? 0 : first);
+                     step + 1, (step + job->step_offset) / job->steps_per_epoch + 1, first == INT64_MAX ? 0 : first);
 }
 
-base_status run_step_train(run_job *job, int64_t step, base_phases *phases, run_step_result *result)
+base_status run_step_train(run_job *job, int64_t step, const run_checkpoint_vote *vote, base_phases *phases,
+                           run_step_result *result)
 {
     base_phases_start(phases, BASE_PHASE_DATA);
     run_batch loaded;
@@ -45,6 +54,9 @@ base_status run_step_train(run_job *job, int64_t step, base_phases *phases, run_
     BASE_TRY(run_net_loss(job->net, &batch, 1, sums));
     double own_loss = sums[SUM_LOSS];
     sums[SUM_INTERRUPTED] = run_signal_interrupted();
+    sums[SUM_STOPPING] = run_signal_stopping();
+    if (vote)
+        memcpy(&sums[SUM_VOTE], vote, sizeof *vote);
 
     base_phases_switch(phases, BASE_PHASE_BACKWARD);
     for (int b = 0; b < job->backward->count; b++) {
@@ -58,8 +70,8 @@ base_status run_step_train(run_job *job, int64_t step, base_phases *phases, run_
         BASE_TRY(run_reduce_drain(job->reduce));
         return diverged(job, own_loss, step);
     }
-    double lr =
-        run_optim_learning_rate(&job->config->train.optimizer, job->config->train.epochs, job->steps_per_epoch, step);
+    double lr = run_optim_learning_rate(&job->config->train.optimizer, job->config->train.epochs, job->steps_per_epoch,
+                                        step + job->step_offset);
     BASE_TRY(run_reduce_finish(job->reduce, lr, step + 1, phases));
 
     base_phases_switch(phases, BASE_PHASE_OTHER);
@@ -67,22 +79,49 @@ base_status run_step_train(run_job *job, int64_t step, base_phases *phases, run_
                                 .loss = sums[SUM_LOSS] / (double)batch.global_count,
                                 .correct = sums[SUM_CORRECT],
                                 .lr = lr,
-                                .interrupted = sums[SUM_INTERRUPTED] > 0.0};
+                                .interrupted = sums[SUM_INTERRUPTED] > 0.0,
+                                .stopping = sums[SUM_STOPPING] > 0.0};
+    memcpy(&result->votes, &sums[SUM_VOTE], sizeof result->votes);
     return BASE_OK;
+}
+
+/* The ranks' wishes to end, on their way while a batch is computed. */
+typedef struct ending {
+    comm_request *request;
+    int64_t wishes[2]; /* interrupted, stopping */
+} ending;
+
+static base_status wait_ending(ending *self)
+{
+    if (!self->request)
+        return BASE_OK;
+    BASE_TRY(comm_request_wait(&self->request));
+    if (self->wishes[0])
+        return BASE_FAIL(BASE_INTERRUPTED, "interrupted during an evaluation");
+    return self->wishes[1] ? BASE_FAIL(BASE_STOPPED, "stopped during an evaluation") : BASE_OK;
+}
+
+/* What the ranks wished when they began the batch before; then asks anew. */
+static base_status check_ending(run_job *job, ending *self)
+{
+    BASE_TRY(wait_ending(self));
+    self->wishes[0] = run_signal_interrupted();
+    self->wishes[1] = run_signal_stopping();
+    return comm_small_all_reduce_start(job->group, self->wishes, 2, COMM_I64, COMM_MAX, &self->request);
 }
 
 base_status run_step_evaluate(run_job *job, double *loss, double *accuracy)
 {
-    double sums[4] = {0}; /* loss, right answers, samples, ranks asked to stop */
+    double sums[3] = {0}; /* loss, right answers, samples */
+    ending under_way = {0};
     int64_t steps = run_sampler_steps(&job->test_sampler);
     BASE_TRY(run_loader_seek(job->test_loader, 0, 0));
     for (int64_t s = 0; s < steps; s++) {
+        BASE_TRY(check_ending(job, &under_way));
         /* Which rows of the shared operands are a rank's depends on the size of the batch: nobody may write those of
-         * the short last one while others still work on one before. Whoever was interrupted comes here too. */
+         * the short last one while others still work on one before. */
         if (s > 0 && s == steps - 1)
             BASE_TRY(comm_barrier(job->group));
-        if (run_signal_interrupted())
-            continue;
         run_batch loaded;
         double part[2];
         BASE_TRY(run_loader_next(job->test_loader, &loaded));
@@ -93,10 +132,8 @@ base_status run_step_evaluate(run_job *job, double *loss, double *accuracy)
         sums[1] += part[1];
         sums[2] += (double)batch.count;
     }
-    sums[3] = run_signal_interrupted();
-    BASE_TRY(comm_small_all_reduce(job->group, sums, 4, COMM_F64, COMM_SUM));
-    if (sums[3] > 0.0)
-        return BASE_FAIL(BASE_INTERRUPTED, "interrupted during an evaluation");
+    BASE_TRY(wait_ending(&under_way));
+    BASE_TRY(comm_small_all_reduce(job->group, sums, 3, COMM_F64, COMM_SUM));
     *loss = sums[0] / sums[2];
     *accuracy = sums[1] / sums[2];
     return BASE_OK;

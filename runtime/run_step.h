@@ -3,23 +3,30 @@
 #define RUN_STEP_H
 
 #include "base_time.h"
+#include "run_checkpoint.h"
 #include "run_job.h"
+#include "run_resume.h"
 
 /* What all ranks know of a step when it has ended. */
 typedef struct run_step_result {
-    int64_t samples; /* of all ranks */
-    double loss;     /* mean over them */
-    double correct;  /* how many of them were right before the update */
-    double lr;       /* that the update took */
-    int interrupted; /* some rank was asked to stop */
+    int64_t samples;           /* of all ranks */
+    double loss;               /* mean over them */
+    double correct;            /* how many of them were right before the update */
+    double lr;                 /* that the update took */
+    int interrupted;           /* some rank was told to end at once (Ctrl-C) ... */
+    int stopping;              /* ... or to save and end */
+    run_checkpoint_vote votes; /* summed over the ranks */
 } run_step_result;
 
 /* Collective. One step on the loader's next batch: data, forward, loss, backward with each bucket's reduce started when
- * its last gradient is ready, update. `step` counts from 0 over the whole run. BASE_DIVERGED on all ranks, with step
- * and rank, when a loss is not finite; the parameters are then those before the step. */
-base_status run_step_train(run_job *job, int64_t step, base_phases *phases, run_step_result *result);
+ * its last gradient is ready, update. `step` counts from 0 over the whole run; `vote` (NULL: none) travels beside the
+ * loss. BASE_DIVERGED on all ranks, with step and rank, when a loss is not finite; the parameters are then those before
+ * the step. */
+base_status run_step_train(run_job *job, int64_t step, const run_checkpoint_vote *vote, base_phases *phases,
+                           run_step_result *result);
 
-/* Collective. Mean loss and accuracy over the whole test set, each sample once. */
+/* Collective. Mean loss and accuracy over the whole test set, each sample once. BASE_INTERRUPTED or BASE_STOPPED on all
+ * ranks, two batches later at most, when some rank was told to end. */
 base_status run_step_evaluate(run_job *job, double *loss, double *accuracy);
 
 typedef struct run_outcome {
@@ -31,8 +38,10 @@ typedef struct run_outcome {
 } run_outcome;
 
 typedef struct run_train_options {
-    const char *out;     /* folder, or NULL */
-    const char *command; /* as typed */
+    const char *out;                  /* folder, or NULL */
+    const char *command;              /* as typed */
+    const run_resume_options *resume; /* go on from a checkpoint; its `out` is set from the one above. NULL: do not */
+    const char *init_from;            /* parameters to start with, from a checkpoint; NULL: from the seed */
 } run_train_options;
 
 /* Collective. The whole run with its record. Returns the status of the run, the same on all ranks; the record is

@@ -1,6 +1,7 @@
 #include "run_step.h"
 
 #include "base_log.h"
+#include "run_checkpoint.h"
 #include "run_progress.h"
 #include "run_report.h"
 #include "run_signal.h"
@@ -9,61 +10,73 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* State of the loops of a run. */
 typedef struct trainer {
     run_job *job;
     run_report *report;
+    run_checkpoint *checkpoint;
     run_progress progress;
     run_outcome *outcome;
-    int64_t step;             /* done so far */
-    double loss_sum, correct; /* of the epoch so far */
-    int64_t samples;
+    ckpt_position at; /* what is done */
 } trainer;
 
-static void start_epoch(trainer *self)
+static void start_epoch(trainer *self, int64_t epoch)
 {
-    self->loss_sum = self->correct = 0.0;
-    self->samples = 0;
+    self->at.epoch = epoch;
+    self->at.step_in_epoch = 0;
+    self->at.epoch_loss_sum = self->at.epoch_correct_sum = 0.0;
 }
 
 static double epoch_loss(const trainer *self)
 {
-    return self->samples ? self->loss_sum / (double)self->samples : NAN;
+    return self->at.epoch_loss_sum / (double)run_position_samples(&self->at);
 }
 
 static double epoch_accuracy(const trainer *self)
 {
-    return self->samples ? self->correct / (double)self->samples : NAN;
+    return self->at.epoch_correct_sum / (double)run_position_samples(&self->at);
 }
 
-static base_status one_step(trainer *self, int64_t epoch)
+static void add_step(ckpt_position *at, const run_step_result *result)
+{
+    at->step++;
+    at->step_in_epoch++;
+    at->loss = result->loss;
+    at->epoch_loss_sum += result->loss * (double)result->samples;
+    at->epoch_correct_sum += result->correct;
+}
+
+static base_status one_step(trainer *self)
 {
     run_job *job = self->job;
+    ckpt_position *at = &self->at;
     base_phases phases;
     run_step_result result;
-    BASE_TRY(run_step_train(job, self->step, &phases, &result));
-    self->step++;
-    self->loss_sum += result.loss * (double)result.samples;
-    self->correct += result.correct;
-    self->samples += result.samples;
-    run_progress_step(&self->progress, self->step, epoch + 1, result.samples, epoch_loss(self), epoch_accuracy(self));
+    run_checkpoint_vote vote = run_checkpoint_get_vote(self->checkpoint);
+    BASE_TRY(run_step_train(job, at->step, &vote, &phases, &result));
+    add_step(at, &result);
+    run_progress_step(&self->progress, at->step, at->epoch + 1, result.samples, epoch_loss(self), epoch_accuracy(self));
     base_phases_switch(&phases, BASE_PHASE_OTHER);
-    run_report_line line = {.step = self->step,
-                            .epoch = epoch + 1,
-                            .samples = result.samples,
-                            .loss = result.loss,
-                            .lr = result.lr,
-                            .phases = &phases};
+    run_steps_line line = {.step = at->step,
+                           .epoch = at->epoch + 1,
+                           .samples = result.samples,
+                           .loss = result.loss,
+                           .lr = result.lr,
+                           .phases = &phases};
     run_report_step(self->report, &line);
-    return result.interrupted ? BASE_FAIL(BASE_INTERRUPTED, "interrupted after step %" PRId64 " of %" PRId64,
-                                          self->step, job->total_steps)
-                              : BASE_OK;
+    if (result.interrupted)
+        return BASE_FAIL(BASE_INTERRUPTED, "interrupted after step %" PRId64 " of %" PRId64, at->step,
+                         job->total_steps);
+    if (result.stopping)
+        return BASE_FAIL(BASE_STOPPED, "stopped on request");
+    return run_checkpoint_step(self->checkpoint, at, &result.votes);
 }
 
 /* The last update can be the one that goes wrong. */
-static base_status evaluate(trainer *self, int64_t epoch)
+static base_status evaluate(trainer *self)
 {
     run_outcome *outcome = self->outcome;
     BASE_TRY(run_step_evaluate(self->job, &outcome->test_loss, &outcome->test_accuracy));
@@ -71,38 +84,41 @@ static base_status evaluate(trainer *self, int64_t epoch)
                                         : BASE_FAIL(BASE_DIVERGED,
                                                     "the test loss is not finite after step %" PRId64 " (epoch %" PRId64
                                                     "): lower train.optimizer.lr, or set train.optimizer.clip_norm",
-                                                    self->step, epoch + 1);
+                                                    self->at.step, self->at.epoch + 1);
 }
 
-static base_status end_epoch(trainer *self, int64_t epoch)
+static base_status end_epoch(trainer *self)
 {
     run_job *job = self->job;
     run_outcome *outcome = self->outcome;
     int64_t every = job->config->train.eval_every;
-    int last = self->step == job->total_steps;
+    int64_t epoch = self->at.epoch + 1;
+    int last = self->at.step >= job->total_steps;
     double began = base_time_now();
     outcome->train_loss = epoch_loss(self);
     outcome->train_accuracy = epoch_accuracy(self);
     outcome->test_loss = outcome->test_accuracy = NAN;
-    if (last || (every > 0 && (epoch + 1) % every == 0))
-        BASE_TRY(evaluate(self, epoch));
-    run_progress_epoch(&self->progress, self->step, epoch + 1, outcome->train_loss, outcome->train_accuracy,
+    if (last || (every > 0 && epoch % every == 0))
+        BASE_TRY(evaluate(self));
+    run_progress_epoch(&self->progress, self->at.step, epoch, outcome->train_loss, outcome->train_accuracy,
                        outcome->test_loss, outcome->test_accuracy, base_time_now() - began);
     return BASE_OK;
 }
 
+/* From wherever a checkpoint has put it: it may have been made in the middle of an epoch, or at its end before the
+ * evaluation. */
 static base_status train(trainer *self)
 {
     run_job *job = self->job;
-    for (int64_t epoch = 0; self->step < job->total_steps; epoch++) {
-        start_epoch(self);
-        int64_t end = (epoch + 1) * job->steps_per_epoch;
-        while (self->step < end && self->step < job->total_steps)
-            BASE_TRY(one_step(self, epoch));
-        self->outcome->epochs = self->step / job->steps_per_epoch;
-        BASE_TRY(end_epoch(self, epoch));
+    for (;;) {
+        while (self->at.step_in_epoch < job->steps_per_epoch && self->at.step < job->total_steps)
+            BASE_TRY(one_step(self));
+        self->outcome->epochs = run_position_epochs(&self->at);
+        BASE_TRY(end_epoch(self));
+        if (self->at.step >= job->total_steps)
+            return BASE_OK;
+        start_epoch(self, self->at.epoch + 1);
     }
-    return BASE_OK;
 }
 
 static void print_start(const run_job *job)
@@ -116,26 +132,25 @@ static void print_start(const run_job *job)
     BASE_INFO("%s: %" PRId64 " parameters; %" PRId64 " training and %" PRId64 " test samples from %s",
               job->config->name, job->graph->parameters, data->samples, run_data_get_info(job->test_data)->samples,
               data->source);
-    if (job->config->train.checkpoint.given)
-        BASE_WARN("train.checkpoint is set, but this version of ddpt writes no checkpoints");
 }
 
 static base_status write_record(trainer *self, base_status status)
 {
     run_outcome *outcome = self->outcome;
-    outcome->steps = self->step;
+    outcome->steps = self->at.step;
     if (isnan(outcome->train_loss))
         outcome->train_loss = epoch_loss(self);
     base_status digest = run_net_param_digest(self->job->net, outcome->param_digest);
     run_report_result result = {.status = status,
-                                .steps = self->step,
+                                .steps = self->at.step,
                                 .epochs = outcome->epochs,
                                 .train_loss = outcome->train_loss,
                                 .test_loss = outcome->test_loss,
-                                .test_accuracy = outcome->test_accuracy};
+                                .test_accuracy = outcome->test_accuracy,
+                                .checkpoints = run_checkpoint_get_facts(self->checkpoint)};
     if (digest == BASE_OK)
         snprintf(result.param_digest, sizeof result.param_digest, "%s", outcome->param_digest);
-    return run_report_write(self->report, &result, 1);
+    return run_report_write(self->report, &result);
 }
 
 /* Whoever leaves first ends the whole job, so the others give rank 0, which has found the same, the time to write the
@@ -152,37 +167,112 @@ static void record_failure(trainer *self, base_status status)
     BASE_FAIL(status, "%s", message);
 }
 
+/* The state that the run starts from, and the folder that it goes on in. */
+static base_status begin(trainer *self, const run_train_options *options, run_resumed *resumed)
+{
+    run_job *job = self->job;
+    self->at = (ckpt_position){.steps_per_epoch = job->steps_per_epoch,
+                               .global_batch = job->train_sampler.batch,
+                               .epoch_samples = job->train_sampler.samples};
+    memset(resumed, 0, sizeof *resumed);
+    if (options->init_from) {
+        BASE_TRY(run_resume_model(job, options->init_from, resumed));
+        BASE_INFO("parameters from %s, step %" PRId64, resumed->path, resumed->position.step);
+        memset(resumed, 0, sizeof *resumed);
+    }
+    if (!options->resume)
+        return BASE_OK;
+    run_resume_options resume = *options->resume;
+    resume.out = options->out;
+    BASE_TRY(run_resume_load(job, &resume, resumed));
+    if (resumed->found)
+        self->at = resumed->position;
+    return BASE_OK;
+}
+
+static int same_folder(const char *a, const char *b)
+{
+    struct stat x, y;
+    return a && stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+static base_status open_folder(trainer *self, const run_train_options *options, const run_resumed *resumed)
+{
+    const char *out = options->out ? options->out : self->job->config->out;
+    if (!out && resumed->folder[0])
+        out = resumed->folder;
+    int same = resumed->found && resumed->folder[0] && same_folder(out, resumed->folder);
+    run_report_options report = {.out = out,
+                                 .command = options->command,
+                                 .startup_s = base_time_since_start(),
+                                 .resumed_from = resumed->found ? resumed->position.step : -1,
+                                 .same_folder = same};
+    BASE_TRY(run_report_create(self->job, &report, &self->report));
+    const char *folder = run_report_folder(self->report);
+    snprintf(self->outcome->folder, sizeof self->outcome->folder, "%s", folder);
+    run_checkpoint_options checkpoint = {
+        .folder = folder, .report = self->report, .saved_step = same ? resumed->position.step : -1};
+    return run_checkpoint_create(self->job, &checkpoint, &self->checkpoint);
+}
+
+/* Saves what there is when the run ends on request. */
+static base_status stop(trainer *self)
+{
+    int saved = 0;
+    BASE_TRY(run_checkpoint_save(self->checkpoint, &self->at, &saved));
+    if (saved)
+        return BASE_FAIL(BASE_STOPPED,
+                         "stopped on request after step %" PRId64 " of %" PRId64 ", which is saved: --resume goes on",
+                         self->at.step, self->job->total_steps);
+    return BASE_FAIL(BASE_CKPT, "stopped on request after step %" PRId64 " of %" PRId64 ", which could not be saved",
+                     self->at.step, self->job->total_steps);
+}
+
+/* How the run ends, known to all ranks, with the save under way done. */
+static base_status end(trainer *self, base_status status)
+{
+    char message[1024];
+    if (status == BASE_STOPPED)
+        status = stop(self);
+    snprintf(message, sizeof message, "%s", base_status_message());
+    base_status finished = run_checkpoint_finish(self->checkpoint);
+    if (finished != BASE_OK)
+        return finished;
+    run_signal_disarm();
+    base_status written = comm_world_agree(self->job->world, write_record(self, status));
+    if (status != BASE_OK)
+        return BASE_FAIL(status, "%s", message);
+    BASE_TRY(written);
+    if (run_checkpoint_get_facts(self->checkpoint).last_step != self->at.step)
+        return BASE_FAIL(BASE_CKPT, "training is done, but its last step, %" PRId64 ", could not be saved",
+                         self->at.step);
+    return BASE_OK;
+}
+
 base_status run_train(run_job *job, const run_train_options *options, run_outcome *outcome)
 {
     *outcome = (run_outcome){.train_loss = NAN, .train_accuracy = NAN, .test_loss = NAN, .test_accuracy = NAN};
     trainer self = {.job = job, .outcome = outcome};
-    run_report_options report = {
-        .out = options->out, .command = options->command, .startup_s = base_time_since_start()};
-    base_status status = run_report_create(job, &report, &self.report);
-    if (status != BASE_OK) {
-        run_report_destroy(&self.report);
-        return status;
-    }
-    snprintf(outcome->folder, sizeof outcome->folder, "%s", run_report_folder(self.report));
-    print_start(job);
-    double began = base_time_now();
-    run_progress_start(&self.progress, job, 0);
-    status = train(&self);
-    run_progress_end(&self.progress);
-    outcome->seconds = base_time_now() - began;
-
-    /* A lost peer leaves nobody to agree with; every other end is reached by all ranks. */
-    if (status == BASE_OK || status == BASE_DIVERGED || status == BASE_INTERRUPTED) {
-        char message[1024];
-        snprintf(message, sizeof message, "%s", base_status_message());
-        base_status written = comm_world_agree(job->world, write_record(&self, status));
-        if (status == BASE_OK)
-            status = written;
+    run_resumed resumed;
+    base_status status = begin(&self, options, &resumed);
+    if (status == BASE_OK)
+        status = open_folder(&self, options, &resumed);
+    if (status == BASE_OK) {
+        print_start(job);
+        if (resumed.found)
+            BASE_INFO("going on from %s, step %" PRId64 " of %" PRId64, resumed.path, self.at.step, job->total_steps);
+        double began = base_time_now();
+        run_progress_start(&self.progress, job, self.at.step);
+        status = train(&self);
+        run_progress_end(&self.progress);
+        outcome->seconds = base_time_now() - began;
+        /* A lost peer leaves nobody to agree with; every other end is reached by all ranks. */
+        if (status == BASE_OK || status == BASE_DIVERGED || status == BASE_INTERRUPTED || status == BASE_STOPPED)
+            status = end(&self, status);
         else
-            BASE_FAIL(status, "%s", message);
-    } else {
-        record_failure(&self, status);
+            record_failure(&self, status);
     }
+    run_checkpoint_destroy(&self.checkpoint);
     run_report_destroy(&self.report);
     return status;
 }

@@ -16,7 +16,7 @@ struct base_worker {
     base_worker_job job;
     void *context;
     base_status status;
-    char message[1024]; /* of the job's failure */
+    char message[2048]; /* of the job's failure, as long as base_status keeps one */
 };
 
 static void set_state(base_worker *self, uint32_t state)

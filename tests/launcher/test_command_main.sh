@@ -13,7 +13,7 @@ for flag in help --help -h; do
     expect 0 "$ddpt" "$flag"
     out_has '^usage: ddpt COMMAND'
 done
-for command in train summary bench doctor; do
+for command in train eval ckpt summary bench doctor; do
     out_has "^  $command "
     expect 0 "$ddpt" help "$command"
     out_has "ddpt $command"
@@ -34,6 +34,7 @@ is_one_error
 expect 2 "$ddpt" nothing
 is_one_error
 err_has "'nothing'"
+err_has 'train, eval, ckpt, summary, bench, doctor, help$'
 expect 2 "$ddpt" doctor --nothing
 is_one_error
 err_has "'--nothing'"

@@ -31,7 +31,7 @@ static comm_world *world;
 static void open_job(const char *text, run_config **config, run_job *job)
 {
     if (run_config_parse("test.cfg", text, 0, NULL, config) != BASE_OK ||
-        run_job_create(world, *config, job) != BASE_OK)
+        run_job_create(world, *config, RUN_JOB_TRAIN, job) != BASE_OK)
         fail_msg("%s", base_status_message());
 }
 
@@ -128,7 +128,7 @@ static void check_graph(uint32_t number, const char *loss)
     base_phases phases;
     run_step_result result;
     memcpy(before, params, elements * sizeof *params);
-    assert_int_equal(run_step_train(&job, 0, &phases, &result), BASE_OK);
+    assert_int_equal(run_step_train(&job, 0, NULL, &phases, &result), BASE_OK);
     memcpy(after, params, elements * sizeof *params);
     memcpy(params, before, elements * sizeof *params);
 
@@ -169,7 +169,7 @@ static void a_step_allocates_nothing(void **state)
         for (int64_t s = 0; s < 100; s++) {
             base_phases phases;
             run_step_result result;
-            assert_int_equal(run_step_train(&job, s, &phases, &result), BASE_OK);
+            assert_int_equal(run_step_train(&job, s, NULL, &phases, &result), BASE_OK);
             if (s == 1)
                 count = base_arena_count();
         }

@@ -96,7 +96,7 @@ static base_status train(run_job *job, int64_t steps, const char *label)
     for (int64_t s = 0; s < steps; s++) {
         base_phases phases;
         run_step_result result;
-        BASE_TRY(run_step_train(job, s, &phases, &result));
+        BASE_TRY(run_step_train(job, s, NULL, &phases, &result));
         losses[s] = result.loss;
     }
     BASE_TRY(run_net_param_digest(job->net, digest));
@@ -135,7 +135,7 @@ static base_status run(comm_world *world, const model *m, const way *w, const op
     run_config *config = NULL;
     run_job job;
     BASE_TRY(run_config_parse(m->name, m->text, count, sets, &config));
-    base_status status = run_job_create(world, config, &job);
+    base_status status = run_job_create(world, config, RUN_JOB_TRAIN, &job);
     if (status == BASE_OK)
         status = comm_world_agree(world, train(&job, o->steps, label));
     if (status != BASE_PEER)

@@ -43,6 +43,12 @@ static const field fields[] = {
     {"model.parameters", 'i'},
     {"model.flops_forward_per_sample", 'i'},
     {"model.flops_train_per_sample", 'i'},
+    {"checkpoint.resumed_from_step", 'I'},
+    {"checkpoint.last_step", 'I'},
+    {"checkpoint.saves", 'i'},
+    {"checkpoint.failures", 'i'},
+    {"checkpoint.stall_ms", 'N'},
+    {"checkpoint.write_ms", 'N'},
     {"result.status", 's'},
     {"result.epochs", 'i'},
     {"result.steps", 'i'},
@@ -111,6 +117,7 @@ static int has_type(const json_t *value, char type)
     case 'o': return json_is_object(value);
     case 'a': return json_is_array(value) && json_array_size(value) > 0;
     case 'S': return json_is_null(value) || has_type(value, 's');
+    case 'I': return json_is_null(value) || has_type(value, 'i');
     case 'N': return json_is_null(value) || has_type(value, 'n');
     default: return 0;
     }

@@ -17,11 +17,14 @@ train_into() {
     check_record "$dir"
 }
 
-# The record is complete, valid, consistent, and nothing else lies beside it.
+# The record is complete, valid, consistent, and nothing lies beside it but whole checkpoints.
 check_record() {
     "$tools/train_record" "$1/run.json" "$1/steps.csv" >"$work/record" 2>&1 || fail "$1: $(cat "$work/record")"
-    others=$(ls -A "$1" | grep -v -x -e run.json -e steps.csv)
+    others=$(ls -A "$1" | grep -v -x -e run.json -e steps.csv -e ckpt)
     [ -z "$others" ] || fail "$1 also holds $others"
+    for saved in "$1"/ckpt/*; do
+        [ ! -e "$1/ckpt" ] || [ -e "$saved/manifest.pb" ] || fail "$saved is no checkpoint"
+    done
 }
 
 # field DIR NAME: a value of run.json's result, else the first of that name, without quotes.

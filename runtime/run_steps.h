@@ -1,0 +1,38 @@
+/* run_steps.h: steps.csv of a run's folder: a line every train.log_every steps. Rank 0 has one. Local.
+ *
+ * It is written as steps.csv.partial, which is locked against another run in the same folder, and gets its name at the
+ * end.
+ */
+#ifndef RUN_STEPS_H
+#define RUN_STEPS_H
+
+#include "base_status.h"
+#include "base_time.h"
+
+#include <stdint.h>
+
+typedef struct run_steps run_steps;
+
+/* What one step reports. */
+typedef struct run_steps_line {
+    int64_t step, epoch; /* from 1 */
+    int64_t samples;     /* of all ranks */
+    double loss, lr;
+    const base_phases *phases;
+} run_steps_line;
+
+/* `kept` > 0: lines that are there already stay up to that step, those of a run that was killed as well as of one that
+ * ended; the others go. BASE_ERROR: cannot be written, or another run is writing to the folder. */
+base_status run_steps_open(const char *folder, int64_t log_every, int64_t kept, run_steps **self);
+void run_steps_close(run_steps **self);
+
+/* Rates and phases of a line are means since the line before. A failure shows in run_steps_commit. */
+void run_steps_add(run_steps *self, const run_steps_line *line);
+
+/* Hand what there is to the system, which keeps it when the program is killed. */
+void run_steps_flush(run_steps *self);
+
+/* The end: fsync, and the file's name. On failure there is no file. */
+base_status run_steps_commit(run_steps *self);
+
+#endif
