@@ -26,8 +26,8 @@ typedef struct run_checkpoint_options {
 /* Samples of the epoch done so far. */
 static inline int64_t run_position_samples(const ckpt_position *at)
 {
-    int64_t samples = at->step_in_epoch * at->global_batch;
-    return samples < at->epoch_samples ? samples : at->epoch_samples;
+    int64_t whole = at->epoch_samples / at->global_batch; /* steps of a full batch */
+    return at->step_in_epoch <= whole ? at->step_in_epoch * at->global_batch : at->epoch_samples;
 }
 
 /* Whole epochs done. */

@@ -3,6 +3,7 @@
 #include "base_log.h"
 #include "ckpt_folder.h"
 #include "ckpt_reader.h"
+#include "run_checkpoint.h"
 #include "run_config_diff.h"
 #include "run_resume_find.h"
 #include "run_state.h"
@@ -134,6 +135,9 @@ static base_status check_graph(const loader *self, const ckpt_reader *reader)
 static base_status check(loader *self, const ckpt_reader *reader)
 {
     int trains_on = !self->model_only, evaluates = self->job->purpose == RUN_JOB_EVALUATE;
+    if (ckpt_reader_manifest(reader)->position.epoch > INT32_MAX)
+        return BASE_FAIL(BASE_CKPT, "%s is damaged: its epoch is %" PRId64, ckpt_reader_path(reader),
+                         ckpt_reader_manifest(reader)->position.epoch);
     if (trains_on && !self->allow_config_change) {
         BASE_TRY(check_config(self, reader));
         BASE_TRY(check_data(self, reader));
@@ -224,18 +228,15 @@ static void convert_position(const run_job *job, ckpt_position *at)
     int64_t samples = job->train_sampler.samples, batch = job->train_sampler.batch;
     if (at->global_batch == batch && at->epoch_samples == samples)
         return;
-    int64_t steps = job->steps_per_epoch;
-    int64_t seen = at->step_in_epoch * at->global_batch;
+    int64_t steps = job->steps_per_epoch, seen = run_position_samples(at);
     int64_t in_epoch = at->step_in_epoch >= at->steps_per_epoch || seen / batch >= steps ? steps : seen / batch;
-    double old_samples = (double)(seen < at->epoch_samples ? seen : at->epoch_samples);
-    double new_samples = (double)(in_epoch * batch < samples ? in_epoch * batch : samples);
-    double scale = old_samples > 0.0 ? new_samples / old_samples : 0.0;
-    at->epoch_loss_sum *= scale;
-    at->epoch_correct_sum *= scale;
     at->step_in_epoch = in_epoch;
     at->steps_per_epoch = steps;
     at->global_batch = batch;
     at->epoch_samples = samples;
+    double scale = seen > 0 ? (double)run_position_samples(at) / (double)seen : 0.0;
+    at->epoch_loss_sum *= scale;
+    at->epoch_correct_sum *= scale;
 }
 
 /* Collective: the checkpoint at `path`, into the job. */

@@ -70,6 +70,8 @@ void run_signal_install(void)
     /* Hours of training do not end because nobody reads the progress line any more. */
     action.sa_handler = SIG_IGN;
     sigaction(SIGPIPE, &action, NULL);
+    /* A file over the limit is a failed save, not the end. */
+    sigaction(SIGXFSZ, &action, NULL);
     move_handlers();
 }
 

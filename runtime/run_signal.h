@@ -4,7 +4,7 @@
 #ifndef RUN_SIGNAL_H
 #define RUN_SIGNAL_H
 
-/* Install the handlers, and ignore SIGPIPE; after MPI_Init, which installs its own. Local. */
+/* Install the handlers, and ignore SIGPIPE and SIGXFSZ; after MPI_Init, which installs its own. Local. */
 void run_signal_install(void);
 
 /* 1 once SIGINT has come. */

@@ -2,6 +2,7 @@
 
 #include "base_file.h"
 #include "ckpt_folder.h"
+#include "ckpt_reader.h"
 
 #include <ftw.h>
 #include <limits.h>
@@ -105,6 +106,83 @@ void ckpt_test_fill(ckpt_test *self, int64_t step, int shards, int run)
                                      .tensors = self->tensors};
 }
 
+/* ---- manifests in memory ---- */
+
+static base_arena *arena;
+
+int ckpt_test_make_arena(void **state)
+{
+    (void)state;
+    return base_arena_create(&arena, "test") != BASE_OK;
+}
+
+int ckpt_test_drop_arena(void **state)
+{
+    (void)state;
+    base_arena_destroy(&arena);
+    return 0;
+}
+
+const ckpt_manifest *ckpt_test_unpack(const void *bytes, size_t nbytes)
+{
+    const ckpt_manifest *found = NULL;
+    if (ckpt_manifest_unpack("x/manifest.pb", bytes, nbytes, arena, &found) != BASE_OK)
+        fail_msg("%s", base_status_message());
+    assert_non_null(found);
+    return found;
+}
+
+void ckpt_test_assert_refused(const void *bytes, size_t nbytes, const char *text)
+{
+    const ckpt_manifest *found = NULL;
+    base_status status = ckpt_manifest_unpack("x/manifest.pb", bytes, nbytes, arena, &found);
+    const char *message = base_status_message();
+    if (status != BASE_CKPT || strncmp(message, "x/manifest.pb is ", 17) != 0 || !strstr(message, text))
+        fail_msg("status %d: '%s' where '%s' is expected", status, message, text);
+    assert_null(found);
+}
+
+static void assert_same_tensor(const ckpt_tensor *a, const ckpt_tensor *b)
+{
+    assert_string_equal(a->name, b->name);
+    assert_int_equal(a->role, b->role);
+    assert_int_equal(a->dtype, b->dtype);
+    assert_int_equal(a->dim_count, b->dim_count);
+    assert_memory_equal(a->dims, b->dims, sizeof a->dims);
+    assert_int_equal(a->elements, b->elements);
+    assert_int_equal(a->piece_count, b->piece_count);
+    for (int i = 0; i < a->piece_count; i++) {
+        assert_int_equal(a->pieces[i].shard, b->pieces[i].shard);
+        assert_int_equal(a->pieces[i].offset, b->pieces[i].offset);
+        assert_int_equal(a->pieces[i].nbytes, b->pieces[i].nbytes);
+        assert_int_equal(a->pieces[i].first, b->pieces[i].first);
+        assert_int_equal(a->pieces[i].xxh64, b->pieces[i].xxh64);
+    }
+}
+
+void ckpt_test_assert_same(const ckpt_manifest *a, const ckpt_manifest *b)
+{
+    assert_string_equal(a->ddpt_version, b->ddpt_version);
+    assert_int_equal(a->saved_at, b->saved_at);
+    assert_string_equal(a->config_json, b->config_json);
+    assert_string_equal(a->config_digest, b->config_digest);
+    assert_string_equal(a->graph_digest, b->graph_digest);
+    assert_memory_equal(&a->position, &b->position, sizeof a->position); /* it has no padding */
+    assert_int_equal(a->seed, b->seed);
+    assert_string_equal(a->optimizer, b->optimizer);
+    assert_int_equal(a->world_size, b->world_size);
+    assert_int_equal(a->scalar_count, b->scalar_count);
+    for (int i = 0; i < a->scalar_count; i++) {
+        assert_string_equal(a->scalars[i].name, b->scalars[i].name);
+        assert_memory_equal(&a->scalars[i].value, &b->scalars[i].value, sizeof(double));
+    }
+    assert_int_equal(a->shard_count, b->shard_count);
+    assert_memory_equal(a->shard_bytes, b->shard_bytes, (size_t)a->shard_count * sizeof(uint64_t));
+    assert_int_equal(a->tensor_count, b->tensor_count);
+    for (int i = 0; i < a->tensor_count; i++)
+        assert_same_tensor(&a->tensors[i], &b->tensors[i]);
+}
+
 /* ---- files ---- */
 
 void *ckpt_test_shard(const ckpt_test *self, int shard)
@@ -123,16 +201,16 @@ void *ckpt_test_shard(const ckpt_test *self, int shard)
 
 void ckpt_test_write_shards(const ckpt_test *self, const char *ckpt)
 {
-    base_arena *arena;
-    assert_int_equal(base_arena_create(&arena, "test"), BASE_OK);
-    const char *step = ckpt_folder_step_path(ckpt, self->manifest.position.step, arena);
+    base_arena *paths;
+    assert_int_equal(base_arena_create(&paths, "test"), BASE_OK);
+    const char *step = ckpt_folder_step_path(ckpt, self->manifest.position.step, paths);
     assert_int_equal(base_file_make_folder(step), BASE_OK);
     for (int i = 0; i < self->manifest.shard_count; i++) {
         void *bytes = ckpt_test_shard(self, i);
-        ckpt_test_put(ckpt_folder_shard_path(step, i, arena), bytes, self->shard_bytes[i]);
+        ckpt_test_put(ckpt_folder_shard_path(step, i, paths), bytes, self->shard_bytes[i]);
         free(bytes);
     }
-    base_arena_destroy(&arena);
+    base_arena_destroy(&paths);
 }
 
 void ckpt_test_save(const char *ckpt, int64_t step, int shards, int run)
@@ -147,6 +225,42 @@ void ckpt_test_save(const char *ckpt, int64_t step, int shards, int run)
     snprintf(path, sizeof path, "%s/step-%08lld/manifest.pb", ckpt, (long long)step);
     ckpt_test_put(path, bytes, nbytes);
     free(bytes);
+}
+
+int ckpt_test_save_one(void **state)
+{
+    (void)state;
+    ckpt_test_save(ckpt_test_path("ckpt"), TEST_STEP, TEST_SHARDS, 0);
+    return 0;
+}
+
+int ckpt_test_clear(void **state)
+{
+    (void)state;
+    ckpt_test_empty_folder();
+    return 0;
+}
+
+const char *ckpt_test_step_path(void)
+{
+    return ckpt_test_path("ckpt/step-%08d", TEST_STEP);
+}
+
+const char *ckpt_test_file(const char *name)
+{
+    return ckpt_test_path("ckpt/step-%08d/%s", TEST_STEP, name);
+}
+
+base_status ckpt_test_verify(const char *path)
+{
+    ckpt_reader *reader;
+    base_status status = ckpt_reader_open(path, NULL, 0, &reader);
+    if (status == BASE_OK)
+        status = ckpt_reader_verify(reader);
+    else
+        assert_null(reader);
+    ckpt_reader_close(&reader);
+    return status;
 }
 
 int ckpt_test_make_folder(void **state)

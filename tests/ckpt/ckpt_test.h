@@ -39,6 +39,32 @@ void ckpt_test_write_shards(const ckpt_test *self, const char *ckpt);
 /* That, and a manifest. */
 void ckpt_test_save(const char *ckpt, int64_t step, int shards, int run);
 
+/* cmocka's functions around a test: an arena for what these unpack. */
+int ckpt_test_make_arena(void **state);
+int ckpt_test_drop_arena(void **state);
+#define CKPT_TEST_WITH_ARENA(test) cmocka_unit_test_setup_teardown(test, ckpt_test_make_arena, ckpt_test_drop_arena)
+
+/* Asserts success. */
+const ckpt_manifest *ckpt_test_unpack(const void *bytes, size_t nbytes);
+
+/* Unpacking fails, as a checkpoint, and says so in these words. */
+void ckpt_test_assert_refused(const void *bytes, size_t nbytes, const char *text);
+
+void ckpt_test_assert_same(const ckpt_manifest *a, const ckpt_manifest *b);
+
+/* cmocka's functions around a test: the folder has a checkpoint ckpt/step-<TEST_STEP> of TEST_SHARDS shards. */
+enum { TEST_STEP = 250, TEST_SHARDS = 3 };
+int ckpt_test_save_one(void **state);
+int ckpt_test_clear(void **state);
+#define CKPT_TEST_WITH_CHECKPOINT(test) cmocka_unit_test_setup_teardown(test, ckpt_test_save_one, ckpt_test_clear)
+
+/* Of that checkpoint. */
+const char *ckpt_test_step_path(void);
+const char *ckpt_test_file(const char *name);
+
+/* What a program does that wants to know whether a checkpoint is sound. */
+base_status ckpt_test_verify(const char *path);
+
 /* cmocka's group functions: a folder of its own for the program, which goes at the end. */
 int ckpt_test_make_folder(void **state);
 int ckpt_test_remove_folder(void **state);

@@ -143,54 +143,63 @@ typedef struct made {
     uint64_t shard_bytes[SHARDS];
 } made;
 
+static ckpt_piece make_piece(source *from)
+{
+    ckpt_piece piece = {.xxh64 = 7};
+    piece.shard = (uint32_t)number(from);
+    piece.offset = number(from);
+    piece.nbytes = number(from);
+    piece.first = number(from);
+    return piece;
+}
+
 static void make_tensor(source *from, ckpt_tensor *tensor, ckpt_piece *pieces)
 {
-    *tensor = (ckpt_tensor){.name = text(from),
-                            .role = (ckpt_role)(next(from) % 5),
-                            .dtype = (ckpt_dtype)(next(from) % 3),
-                            .dim_count = (int)(next(from) % (CKPT_DIMS_MAX + 1)),
-                            .piece_count = (int)(next(from) % (PIECES + 1)),
-                            .pieces = pieces};
+    tensor->name = text(from);
+    tensor->role = (ckpt_role)(next(from) % 5);
+    tensor->dtype = (ckpt_dtype)(next(from) % 3);
+    tensor->dim_count = (int)(next(from) % (CKPT_DIMS_MAX + 1));
+    tensor->piece_count = (int)(next(from) % (PIECES + 1));
+    tensor->pieces = pieces;
     for (int i = 0; i < tensor->dim_count; i++)
         tensor->dims[i] = number(from);
     for (int i = 0; i < tensor->piece_count; i++)
-        pieces[i] = (ckpt_piece){.shard = (uint32_t)number(from),
-                                 .offset = number(from),
-                                 .nbytes = number(from),
-                                 .first = number(from),
-                                 .xxh64 = 7};
+        pieces[i] = make_piece(from);
+}
+
+static void make_position(source *from, ckpt_position *position)
+{
+    position->step = (int64_t)number(from);
+    position->epoch = (int64_t)number(from);
+    position->step_in_epoch = (int64_t)number(from);
+    position->steps_per_epoch = (int64_t)number(from);
+    position->global_batch = (int64_t)number(from);
+    position->epoch_samples = (int64_t)number(from);
+    position->loss = real(from);
+    position->epoch_loss_sum = real(from);
+    position->epoch_correct_sum = real(from);
 }
 
 static void make_manifest(source *from, made *to)
 {
-    *to = (made){.manifest = {.ddpt_version = text(from),
-                              .config_json = text(from),
-                              .config_digest = text(from),
-                              .graph_digest = text(from),
-                              .optimizer = text(from),
-                              .scalars = to->scalars,
-                              .shard_bytes = to->shard_bytes,
-                              .tensors = to->tensors}};
+    *to = (made){.manifest = {.scalars = to->scalars, .shard_bytes = to->shard_bytes, .tensors = to->tensors}};
     ckpt_manifest *manifest = &to->manifest;
-    int64_t *const numbers[] = {&manifest->saved_at,
-                                &manifest->position.step,
-                                &manifest->position.epoch,
-                                &manifest->position.step_in_epoch,
-                                &manifest->position.steps_per_epoch,
-                                &manifest->position.global_batch,
-                                &manifest->position.epoch_samples};
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        *numbers[i] = (int64_t)number(from);
-    manifest->position.loss = real(from);
-    manifest->position.epoch_loss_sum = real(from);
-    manifest->position.epoch_correct_sum = real(from);
+    manifest->ddpt_version = text(from);
+    manifest->saved_at = (int64_t)number(from);
+    manifest->config_json = text(from);
+    manifest->config_digest = text(from);
+    manifest->graph_digest = text(from);
+    make_position(from, &manifest->position);
     manifest->seed = number(from);
+    manifest->optimizer = text(from);
     manifest->world_size = (int)(uint32_t)number(from);
     manifest->scalar_count = (int)(next(from) % (SCALARS + 1));
     manifest->shard_count = (int)(next(from) % (SHARDS + 1));
     manifest->tensor_count = (int)(next(from) % (TENSORS + 1));
-    for (int i = 0; i < manifest->scalar_count; i++)
-        to->scalars[i] = (ckpt_scalar){.name = text(from), .value = real(from)};
+    for (int i = 0; i < manifest->scalar_count; i++) {
+        to->scalars[i].name = text(from);
+        to->scalars[i].value = real(from);
+    }
     for (int i = 0; i < manifest->shard_count; i++)
         to->shard_bytes[i] = number(from);
     for (int i = 0; i < manifest->tensor_count; i++)

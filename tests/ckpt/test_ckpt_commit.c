@@ -10,13 +10,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int clear(void **state)
-{
-    (void)state;
-    ckpt_test_empty_folder();
-    return 0;
-}
-
 /* What a run does at `step`, all shards of it written. */
 typedef struct saving {
     int64_t step;
@@ -222,16 +215,16 @@ static void reason_for_giving_up_is_kept(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(committed_folder_is_a_checkpoint, clear),
-        cmocka_unit_test_teardown(older_ones_go, clear),
-        cmocka_unit_test_teardown(shard_that_is_not_seen_is_named, clear),
-        cmocka_unit_test_teardown(wrong_manifest_is_not_written, clear),
-        cmocka_unit_test_teardown(system_that_refuses_leaves_the_older_ones, clear),
-        cmocka_unit_test_teardown(trouble_with_older_ones_is_no_failure, clear),
-        cmocka_unit_test_teardown(killed_commit_leaves_only_checkpoints, clear),
-        cmocka_unit_test_teardown(one_rank_takes_its_shard_back, clear),
-        cmocka_unit_test_teardown(all_of_it_goes, clear),
-        cmocka_unit_test_teardown(reason_for_giving_up_is_kept, clear),
+        cmocka_unit_test_teardown(committed_folder_is_a_checkpoint, ckpt_test_clear),
+        cmocka_unit_test_teardown(older_ones_go, ckpt_test_clear),
+        cmocka_unit_test_teardown(shard_that_is_not_seen_is_named, ckpt_test_clear),
+        cmocka_unit_test_teardown(wrong_manifest_is_not_written, ckpt_test_clear),
+        cmocka_unit_test_teardown(system_that_refuses_leaves_the_older_ones, ckpt_test_clear),
+        cmocka_unit_test_teardown(trouble_with_older_ones_is_no_failure, ckpt_test_clear),
+        cmocka_unit_test_teardown(killed_commit_leaves_only_checkpoints, ckpt_test_clear),
+        cmocka_unit_test_teardown(one_rank_takes_its_shard_back, ckpt_test_clear),
+        cmocka_unit_test_teardown(all_of_it_goes, ckpt_test_clear),
+        cmocka_unit_test_teardown(reason_for_giving_up_is_kept, ckpt_test_clear),
     };
     return cmocka_run_group_tests(tests, ckpt_test_make_folder, ckpt_test_remove_folder);
 }

@@ -14,7 +14,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-enum { KIB = 1024, MIB = 1024 * KIB, PAGE = 4 * KIB, WHOLE = 9 * MIB + 1234 };
+enum { KIB = 1024, MIB = 1024 * KIB, PAGE = 4 * KIB, CHUNK = 16 * MIB, WHOLE = 2 * CHUNK + MIB + 1234 };
 
 /* ---- the system ---- */
 
@@ -140,8 +140,8 @@ static void assert_fails(const char *path, const char *why)
 static void any_size_is_written(void **state)
 {
     (void)state;
-    static const size_t sizes[] = {0,       1,           PAGE - 1,       PAGE,    PAGE + 1, 4 * MIB - 1,
-                                   4 * MIB, 4 * MIB + 1, 4 * MIB + PAGE, 8 * MIB, WHOLE};
+    static const size_t sizes[] = {0,     1,         PAGE - 1,     PAGE,      PAGE + 1, CHUNK - 1,
+                                   CHUNK, CHUNK + 1, CHUNK + PAGE, 2 * CHUNK, WHOLE};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         for (size_t shift = 0; shift <= 4; shift += 4) /* aligned, and not */
             assert_written(ckpt_test_path("shard-0000.bin"), data + shift, 1, &sizes[i]);
@@ -150,7 +150,7 @@ static void any_size_is_written(void **state)
 static void pieces_have_their_own_checksums(void **state)
 {
     (void)state;
-    const size_t sizes[] = {4, 0, 4 * MIB - 4, 8, 4 * MIB, 0, 4100, 0};
+    const size_t sizes[] = {4, 0, CHUNK - 4, 8, CHUNK, 0, 4100, 0};
     for (int count = 0; count <= 8; count++)
         assert_written(ckpt_test_path("shard-0000.bin"), data, count, sizes);
 }
@@ -170,7 +170,7 @@ static void whole_pages_go_past_the_cache(void **state)
     assert_written(ckpt_test_path("shard-0000.bin"), data, 1, &size);
     if (sys.direct_writes == 0) /* the folder's file system does not know it */
         skip();
-    assert_int_equal(sys.direct_writes, 3); /* of 4 MiB, the last of whole pages */
+    assert_int_equal(sys.direct_writes, 3); /* of 16 MiB, the last of whole pages */
     assert_int_equal(sys.other_writes, 1);  /* the tail */
 }
 
@@ -191,7 +191,7 @@ static void short_and_interrupted_writes_go_on(void **state)
 {
     (void)state;
     static const size_t most[] = {MIB, 3 * PAGE, 100 * KIB + 1, 1000003};
-    const size_t sizes[] = {4 * MIB + 12, WHOLE - 4 * MIB - 12};
+    const size_t sizes[] = {CHUNK + 12, WHOLE - CHUNK - 12};
     for (size_t i = 0; i < sizeof most / sizeof *most; i++) {
         sys.most = most[i];
         sys.interrupts = 7;
@@ -202,7 +202,7 @@ static void short_and_interrupted_writes_go_on(void **state)
 static void full_disk_leaves_no_file(void **state)
 {
     (void)state;
-    static const size_t disk[] = {1, PAGE, 4 * MIB, 4 * MIB + 77, WHOLE - 1};
+    static const size_t disk[] = {1, PAGE, CHUNK, CHUNK + 77, WHOLE - 1};
     for (size_t i = 0; i < sizeof disk / sizeof *disk; i++) {
         sys.disk = disk[i];
         assert_fails(ckpt_test_path("shard-0000.bin"), "No space left on device");
@@ -229,7 +229,7 @@ static void real_limit_leaves_no_file(void **state)
     struct rlimit before, small;
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
     small = before;
-    small.rlim_cur = 5 * MIB + 100;
+    small.rlim_cur = CHUNK + MIB + 100;
     void (*old)(int) = signal(SIGXFSZ, SIG_IGN);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
     assert_fails(ckpt_test_path("shard-0000.bin"), "File too large");
