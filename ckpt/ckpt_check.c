@@ -50,6 +50,8 @@ static base_status check_texts(const ckpt_manifest *manifest)
         return BASE_FAIL(BASE_CKPT, "the digest of the configuration is not 16 digits of 0-9a-f");
     if (!is_digest(manifest->graph_digest))
         return BASE_FAIL(BASE_CKPT, "the digest of the graph is not 16 digits of 0-9a-f");
+    if (manifest->data_digest && manifest->data_digest[0] && !is_digest(manifest->data_digest))
+        return BASE_FAIL(BASE_CKPT, "the digest of the data is not 16 digits of 0-9a-f");
     if (!is_name(manifest->optimizer))
         return BASE_FAIL(BASE_CKPT, "the name of the optimizer is missing or has control characters");
     return BASE_OK;

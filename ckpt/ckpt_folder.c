@@ -310,10 +310,17 @@ base_status ckpt_folder_clean(const char *ckpt)
 
 static base_status put_aside(const char *path)
 {
+    enum { NAMES_MAX = 10000 };
     char aside[PATH_MAX];
-    if ((size_t)snprintf(aside, sizeof aside, "%s.aside", path) >= sizeof aside)
-        return BASE_FAIL(BASE_ERROR, "the name %s is too long", path);
-    BASE_TRY(ckpt_folder_remove(aside)); /* a rename replaces only an empty folder */
+    for (int i = 1; i < NAMES_MAX; i++) {
+        char number[16] = "";
+        if (i > 1)
+            snprintf(number, sizeof number, "-%d", i);
+        if ((size_t)snprintf(aside, sizeof aside, "%s.aside%s", path, number) >= sizeof aside)
+            return BASE_FAIL(BASE_ERROR, "the name %s is too long", path);
+        if (access(aside, F_OK) != 0)
+            break;
+    }
     if (rename(path, aside) != 0)
         return BASE_FAIL_ERRNO(BASE_ERROR, errno, "cannot rename %s to %s", path, aside);
     return BASE_OK;

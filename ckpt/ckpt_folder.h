@@ -49,9 +49,9 @@ base_status ckpt_folder_keep(const char *ckpt, int64_t step, int keep);
 /* Remove step folders without a manifest. Fine if `ckpt` does not exist. */
 base_status ckpt_folder_clean(const char *ckpt);
 
-/* Rename checkpoints in `ckpt` newer than `step` to "step-<8 digits>.aside" (in place of one of that name), which is no
- * checkpoint's name any more: a run that goes on from `step` will write others there. *count: how many. Fine if `ckpt`
- * does not exist. */
+/* Rename checkpoints in `ckpt` newer than `step` to "step-<8 digits>.aside", or ".aside-2" and so on where that is
+ * taken: no names of checkpoints any more, since a run that goes on from `step` will write others there. *count: how
+ * many. Fine if `ckpt` does not exist. */
 base_status ckpt_folder_set_aside(const char *ckpt, int64_t step, int *count);
 
 #endif

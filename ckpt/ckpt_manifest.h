@@ -58,6 +58,7 @@ typedef struct ckpt_manifest {
     const char *ddpt_version;
     int64_t saved_at; /* Unix time, s */
     const char *config_json, *config_digest, *graph_digest;
+    const char *data_digest; /* "" (or NULL when packed): not known */
     ckpt_position position;
     uint64_t seed;
     const char *optimizer; /* "sgd", "adam", "adamw" */

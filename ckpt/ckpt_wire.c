@@ -209,6 +209,7 @@ uint8_t *ckpt_wire_pack(const ckpt_manifest *manifest, size_t *nbytes)
     to.config_json = (char *)manifest->config_json;
     to.config_digest = (char *)manifest->config_digest;
     to.graph_digest = (char *)manifest->graph_digest;
+    to.data_digest = manifest->data_digest ? (char *)manifest->data_digest : to.data_digest;
     to.position = &position;
     to.seed = manifest->seed;
     to.optimizer = &optimizer;
@@ -355,10 +356,11 @@ static ckpt_manifest *take_manifest(const wire_manifest *from, base_arena *arena
                           .config_json = base_arena_string(arena, from->config_json),
                           .config_digest = base_arena_string(arena, from->config_digest),
                           .graph_digest = base_arena_string(arena, from->graph_digest),
+                          .data_digest = base_arena_string(arena, from->data_digest),
                           .position = position_from_wire(from->position),
                           .seed = from->seed,
                           .world_size = from->world_size > INT_MAX ? -1 : (int)from->world_size};
-    int whole = to->ddpt_version && to->config_json && to->config_digest && to->graph_digest &&
+    int whole = to->ddpt_version && to->config_json && to->config_digest && to->graph_digest && to->data_digest &&
                 take_optimizer(to, from->optimizer, arena) && take_shards(to, from, arena) &&
                 take_tensors(to, from, arena);
     return whole ? to : NULL;

@@ -45,11 +45,13 @@ static void print_row(const row *self, int verify)
 {
     char age[CHECKPOINT_TEXT_BYTES], size[CHECKPOINT_TEXT_BYTES], loss[CHECKPOINT_TEXT_BYTES];
     if (!self->known) {
-        printf("%10" PRId64 "  %6s  %8s  %8s  %10s  %5s  %s\n", self->entry->step, "-", "-", "-", "-", "-",
-               verdict(self, verify));
+        char step[CHECKPOINT_TEXT_BYTES] = "-";
+        if (self->entry->step >= 0)
+            snprintf(step, sizeof step, "%" PRId64, self->entry->step);
+        printf("%10s  %6s  %8s  %8s  %10s  %5s  %s\n", step, "-", "-", "-", "-", "-", verdict(self, verify));
         return;
     }
-    printf("%10" PRId64 "  %6" PRId64 "  %8s  %8s  %10s  %5d  %s\n", self->entry->step,
+    printf("%10" PRId64 "  %6" PRId64 "  %8s  %8s  %10s  %5d  %s\n", self->position.step,
            checkpoint_epoch(&self->position), checkpoint_age_text(self->saved_at, age),
            checkpoint_bytes_text(self->nbytes, size), checkpoint_loss_text(self->position.loss, loss), self->world_size,
            verdict(self, verify));
@@ -71,7 +73,8 @@ static json_t *row_json(const row *self, int verify)
     char date[CHECKPOINT_TEXT_BYTES];
     json_t *json = json_object();
     json_object_set_new(json, "path", checkpoint_json_text(self->entry->path));
-    json_object_set_new(json, "step", json_integer(self->entry->step));
+    int64_t step = self->known ? self->position.step : self->entry->step;
+    json_object_set_new(json, "step", step >= 0 ? json_integer(step) : json_null());
     json_object_set_new(json, "epoch", self->known ? json_integer(checkpoint_epoch(&self->position)) : json_null());
     json_object_set_new(json, "saved_at",
                         self->known ? json_string(checkpoint_date_text(self->saved_at, date)) : json_null());

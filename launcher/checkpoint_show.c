@@ -73,7 +73,8 @@ static base_status print_text(const ckpt_reader *reader, base_arena *arena)
     print_position(&manifest->position);
     printf("seed           %" PRIu64 "\n", manifest->seed);
     print_optimizer(manifest);
-    printf("digests        configuration %s, graph %s\n", manifest->config_digest, manifest->graph_digest);
+    printf("digests        configuration %s, graph %s, data %s\n", manifest->config_digest, manifest->graph_digest,
+           manifest->data_digest[0] ? manifest->data_digest : "not known");
     printf("state          %s in %d shard%s, %d tensor%s\n",
            checkpoint_bytes_text(checkpoint_shard_bytes(manifest), size), manifest->shard_count,
            manifest->shard_count == 1 ? "" : "s", manifest->tensor_count, manifest->tensor_count == 1 ? "" : "s");
@@ -148,6 +149,7 @@ static base_status print_json(const ckpt_reader *reader)
     json_object_set_new(json, "optimizer", optimizer_json(manifest));
     json_object_set_new(json, "config_digest", checkpoint_json_text(manifest->config_digest));
     json_object_set_new(json, "graph_digest", checkpoint_json_text(manifest->graph_digest));
+    json_object_set_new(json, "data_digest", checkpoint_json_text(manifest->data_digest));
     json_object_set_new(json, "shard_bytes", shards);
     json_object_set_new(json, "tensors", tensors);
     json_object_set_new(json, "config", config ? config : json_null());

@@ -34,6 +34,8 @@ static base_status split_operands(int argc, char **argv, int first, train_option
 
 static base_status check(const train_options *options)
 {
+    if ((options->resume_path && !*options->resume_path) || (options->init_from && !*options->init_from))
+        return BASE_FAIL(BASE_USAGE, "--resume and --init-from: the name of the checkpoint is empty");
     if (options->resume && options->auto_resume)
         return BASE_FAIL(BASE_USAGE,
                          "--resume and --auto-resume exclude each other: --resume wants a checkpoint to go on "
@@ -136,6 +138,7 @@ static base_status run(int argc, char **argv)
         return fputs(command_train.usage, stdout) < 0 ? BASE_ERROR : BASE_OK;
     if (options.help_config)
         return print_config_help();
+    run_signal_hold();
     BASE_TRY(command_open_world(&world));
     base_status status = run_job_read_config(world, options.config, options.sets.count, options.sets.values, &config);
     if (status == BASE_OK)

@@ -32,7 +32,8 @@ static base_status gather_pieces(run_job *job, base_arena *arena, run_checkpoint
 static base_status describe(run_job *job, base_arena *arena, run_checkpoint_layout *layout)
 {
     BASE_TRY(run_state_describe(job, arena, &layout->state));
-    BASE_TRY(run_state_graph_digest(job->graph, layout->graph_digest));
+    BASE_TRY(run_state_graph_digest(job, layout->graph_digest));
+    BASE_TRY(run_data_digest(job->train_data, layout->data_digest));
     char *json = json_dumps(job->config->echo, JSON_COMPACT | JSON_REAL_PRECISION(15));
     layout->config_json = json ? base_arena_string(arena, json) : NULL;
     free(json);
@@ -159,6 +160,7 @@ base_status run_checkpoint_manifest(const run_checkpoint_layout *layout, const c
     manifest->config_json = layout->config_json;
     manifest->config_digest = config->digest;
     manifest->graph_digest = layout->graph_digest;
+    manifest->data_digest = layout->data_digest;
     manifest->position = *position;
     manifest->seed = config->train.seed;
     manifest->world_size = layout->job->info.size;

@@ -17,7 +17,7 @@ typedef struct run_checkpoint_layout {
     int64_t most_pieces;                /* that any rank saves */
     const int64_t *piece_counts;        /* (size) */
     const run_checkpoint_piece *pieces; /* (size, most_pieces), as they lie in the ranks' shards */
-    char graph_digest[17];
+    char graph_digest[17], data_digest[17];
     const char *config_json;
 } run_checkpoint_layout;
 

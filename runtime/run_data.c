@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -288,4 +289,25 @@ void run_data_close(run_data **out)
 const run_data_info *run_data_get_info(const run_data *self)
 {
     return &self->info;
+}
+
+base_status run_data_digest(const run_data *self, char digest[17])
+{
+    enum { SAMPLES_MAX = 1024 };
+    const run_data_info *info = &self->info;
+    const int64_t numbers[] = {info->shape.h, info->shape.w, info->shape.c, info->samples, info->classes};
+    size_t nbytes = (size_t)base_shape_count(info->shape);
+    int64_t count = info->samples < SAMPLES_MAX ? info->samples : SAMPLES_MAX;
+    int64_t gaps = count > 1 ? count - 1 : 1;
+    XXH64_state_t *state = XXH64_createState();
+    if (!state)
+        return BASE_FAIL(BASE_ERROR, "out of memory for a digest");
+    XXH64_reset(state, 0);
+    XXH64_update(state, numbers, sizeof numbers);
+    XXH64_update(state, info->labels, (size_t)info->samples);
+    for (int64_t i = 0; i < count; i++)
+        XXH64_update(state, info->pixels + (size_t)(i * (info->samples - 1) / gaps) * nbytes, nbytes);
+    snprintf(digest, 17, "%016" PRIx64, (uint64_t)XXH64_digest(state));
+    XXH64_freeState(state);
+    return BASE_OK;
 }

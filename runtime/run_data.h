@@ -35,4 +35,8 @@ base_status run_data_open(comm_world *world, const run_config *config, run_data_
 void run_data_close(run_data **self); /* Collective over a node */
 const run_data_info *run_data_get_info(const run_data *self);
 
+/* Local. XXH64 of shape, all labels, and the pixels of up to 1024 samples spread evenly over the set, 16 hexadecimal
+ * digits: tells data sets apart, whatever their files are called, in about a millisecond. */
+base_status run_data_digest(const run_data *self, char digest[17]);
+
 #endif

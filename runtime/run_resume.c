@@ -18,7 +18,7 @@ typedef struct loader {
     run_job *job;
     base_arena *arena;
     const run_state *state;
-    char graph_digest[17];
+    char graph_digest[17], data_digest[17];
     int model_only, allow_config_change;
     int fresh_states; /* optimizer tensors that started from zero */
 } loader;
@@ -63,33 +63,61 @@ static base_status check_tensor(const loader *self, const ckpt_reader *reader, c
     return BASE_FAIL(BASE_CKPT, "%s holds another graph: %s is %s there, %s here", path, mine->name, there, here);
 }
 
+/* Does a line of run_config_diff tell of a key that a run may change on its way although the digest of its
+ * configuration has it? Where the data lie is one if they are the same; what they are tested with; and how a new model
+ * begins. */
+static int is_free(const char *line, int same_data)
+{
+    static const char *const always[] = {"data.test_files", "data.test_samples"};
+    static const char *const with_same_data[] = {"data.path", "data.train_files", "data.train_samples"};
+    size_t n = strcspn(line, " ");
+    for (size_t i = 0; i < sizeof always / sizeof *always; i++)
+        if (strlen(always[i]) == n && strncmp(line, always[i], n) == 0)
+            return 1;
+    for (size_t i = 0; same_data && i < sizeof with_same_data / sizeof *with_same_data; i++)
+        if (strlen(with_same_data[i]) == n && strncmp(line, with_same_data[i], n) == 0)
+            return 1;
+    return strncmp(line, "model.layers.", strlen("model.layers.")) == 0 && n > 5 &&
+           strncmp(line + n - 5, ".init", 5) == 0;
+}
+
 static base_status check_config(const loader *self, const ckpt_reader *reader)
 {
     const ckpt_manifest *manifest = ckpt_reader_manifest(reader);
     const char *const *lines;
     char list[1400] = "";
-    int count;
+    int count, same_data = strcmp(manifest->data_digest, self->data_digest) == 0;
+    size_t used = 0;
     if (strcmp(manifest->config_digest, self->job->config->digest) == 0)
         return BASE_OK;
     BASE_TRY(run_config_diff(manifest->config_json, self->job->config->echo, 1, self->arena, &lines, &count));
-    size_t used = 0;
     for (int i = 0; i < count && used < sizeof list; i++)
-        used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i ? "; " : "", lines[i]);
+        if (!is_free(lines[i], same_data))
+            used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", used ? "; " : "", lines[i]);
+    if (count > 0 && used == 0)
+        return BASE_OK;
     return BASE_FAIL(BASE_CKPT,
                      "%s was made with another configuration: %s: change it back, or go on with the new one by "
                      "--allow-config-change",
-                     ckpt_reader_path(reader), count ? list : "its digest differs");
+                     ckpt_reader_path(reader), used ? list : "its digest differs");
 }
 
 static base_status check_data(const loader *self, const ckpt_reader *reader)
 {
-    int64_t there = ckpt_reader_manifest(reader)->position.epoch_samples;
-    if (there == self->job->train_sampler.samples)
-        return BASE_OK;
-    return BASE_FAIL(BASE_CKPT,
-                     "%s was made with %" PRId64 " training samples, the data have %" PRId64
-                     " now: use the same data, or go on with these by --allow-config-change",
-                     ckpt_reader_path(reader), there, self->job->train_sampler.samples);
+    const ckpt_manifest *manifest = ckpt_reader_manifest(reader);
+    int64_t there = manifest->position.epoch_samples, here = self->job->train_sampler.samples;
+    if (there != here)
+        return BASE_FAIL(BASE_CKPT,
+                         "%s was made with %" PRId64 " training samples, the data have %" PRId64
+                         " now: use the same data, or go on with these by --allow-config-change",
+                         ckpt_reader_path(reader), there, here);
+    if (manifest->data_digest[0] && strcmp(manifest->data_digest, self->data_digest) != 0)
+        return BASE_FAIL(
+            BASE_CKPT,
+            "%s was made with other training data than those of %s: use the same data, or go on with these "
+            "by --allow-config-change",
+            ckpt_reader_path(reader), run_data_get_info(self->job->train_data)->source);
+    return BASE_OK;
 }
 
 /* The model may not lack what the checkpoint has. */
@@ -126,7 +154,7 @@ static base_status check_graph(const loader *self, const ckpt_reader *reader)
         return BASE_OK;
     BASE_TRY(run_config_diff(manifest->config_json, self->job->config->echo, 1, self->arena, &lines, &count));
     for (int i = 0; i < count && !line[0]; i++)
-        if (strncmp(lines[i], "model.", strlen("model.")) == 0)
+        if (strncmp(lines[i], "model.", strlen("model.")) == 0 && !is_free(lines[i], 1))
             line = lines[i];
     return BASE_FAIL(BASE_CKPT, "%s holds another graph than the configuration%s%s", ckpt_reader_path(reader),
                      line[0] ? ": " : "", line);
@@ -275,8 +303,8 @@ static base_status try_all(loader *self, const run_resume_candidates *found, run
         return status;
     if (found->count == 1)
         return BASE_FAIL(BASE_CKPT, "%s", first);
-    return BASE_FAIL(BASE_CKPT, "%s; none of the %d before it can be used either (ddpt ckpt ls tells more)", first,
-                     found->count - 1);
+    return BASE_FAIL(BASE_CKPT, "%s; nor can %s before it be used", first,
+                     found->count == 2 ? "the one" : "any of those");
 }
 
 static base_status load_newest(run_job *job, loader *self, const run_resume_options *options, run_resumed *resumed)
@@ -285,7 +313,9 @@ static base_status load_newest(run_job *job, loader *self, const run_resume_opti
     BASE_TRY(comm_world_agree(job->world, base_arena_create(&self->arena, "resume")));
     base_status status = run_state_describe(job, self->arena, &self->state);
     if (status == BASE_OK)
-        status = run_state_graph_digest(job->graph, self->graph_digest);
+        status = run_state_graph_digest(job, self->graph_digest);
+    if (status == BASE_OK && !self->model_only)
+        status = run_data_digest(job->train_data, self->data_digest);
     status = comm_world_agree(job->world, status);
     if (status == BASE_OK)
         status = run_resume_find(job, options, self->arena, &found);

@@ -81,7 +81,9 @@ static base_status list(const char *path, base_arena *arena, run_resume_candidat
     found->count = count;
     for (int i = 0; i < count; i++)
         snprintf(found->paths + (size_t)i * PATH_MAX, PATH_MAX, "%s", entries[count - 1 - i].path);
-    run_of(ckpt, found->folder);
+    /* One that was set aside, or copied to another name, is no part of a run that could go on. */
+    if (ckpt_folder_step_of(entries[0].path) >= 0)
+        run_of(ckpt, found->folder);
     return BASE_OK;
 }
 

@@ -2,6 +2,7 @@
 
 #include "base_status.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
 #include <sys/time.h>
@@ -55,6 +56,33 @@ static void move_handlers(void)
     }
 }
 
+static const int stops[] = {SIGTERM, SIGUSR1, SIGUSR2};
+enum { STOP_COUNT = sizeof stops / sizeof *stops };
+
+static void catch_stops(void)
+{
+    struct sigaction action = {.sa_handler = on_stop, .sa_flags = SA_RESTART};
+    sigemptyset(&action.sa_mask);
+    for (int i = 0; i < STOP_COUNT; i++)
+        sigaction(stops[i], &action, NULL);
+}
+
+static void mask_stops(int how)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    for (int i = 0; i < STOP_COUNT; i++)
+        sigaddset(&set, stops[i]);
+    pthread_sigmask(how, &set, NULL);
+}
+
+/* Both: OpenBLAS has started threads by now, in which nothing is blocked. */
+void run_signal_hold(void)
+{
+    catch_stops();
+    mask_stops(SIG_BLOCK);
+}
+
 void run_signal_install(void)
 {
     struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = SA_RESTART};
@@ -62,17 +90,14 @@ void run_signal_install(void)
     sigaction(SIGINT, &action, NULL);
     action.sa_handler = on_grace_over;
     sigaction(SIGALRM, &action, NULL);
-    /* MPI has a handler of its own for SIGUSR1, which hydra uses only while it starts the job. */
-    action.sa_handler = on_stop;
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGUSR1, &action, NULL);
-    sigaction(SIGUSR2, &action, NULL);
+    catch_stops(); /* MPI has put a handler of its own for SIGUSR1 */
     /* Hours of training do not end because nobody reads the progress line any more. */
     action.sa_handler = SIG_IGN;
     sigaction(SIGPIPE, &action, NULL);
     /* A file over the limit is a failed save, not the end. */
     sigaction(SIGXFSZ, &action, NULL);
     move_handlers();
+    mask_stops(SIG_UNBLOCK);
 }
 
 int run_signal_interrupted(void)

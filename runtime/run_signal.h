@@ -4,6 +4,10 @@
 #ifndef RUN_SIGNAL_H
 #define RUN_SIGNAL_H
 
+/* Catch SIGTERM, SIGUSR1 and SIGUSR2 from here on, without disturbing this thread; before MPI_Init, which a signal may
+ * leave waiting for ever. Local. */
+void run_signal_hold(void);
+
 /* Install the handlers, and ignore SIGPIPE and SIGXFSZ; after MPI_Init, which installs its own. Local. */
 void run_signal_install(void);
 

@@ -189,12 +189,14 @@ static void add_node(XXH64_state_t *hash, const run_node *node)
     add_numbers(hash, layer->padding, 2);
 }
 
-base_status run_state_graph_digest(const run_graph *graph, char digest[17])
+base_status run_state_graph_digest(const run_job *job, char digest[17])
 {
+    const run_graph *graph = job->graph;
     XXH64_state_t *hash = XXH64_createState();
     if (!hash)
         return BASE_FAIL(BASE_ERROR, "out of memory for a digest");
     XXH64_reset(hash, 0);
+    add_numbers(hash, (int64_t[]){job->config->model.loss}, 1);
     for (int n = 0; n < graph->node_count; n++)
         add_node(hash, &graph->nodes[n]);
     for (int p = 0; p < graph->param_count; p++) {

@@ -31,7 +31,8 @@ typedef struct run_state {
 /* Local. In `arena`; the addresses hold as long as the job does. */
 base_status run_state_describe(run_job *job, base_arena *arena, const run_state **state);
 
-/* XXH64 of nodes, shapes, names and parameters, 16 hexadecimal digits: what must agree for parameters to fit. */
-base_status run_state_graph_digest(const run_graph *graph, char digest[17]);
+/* XXH64 of nodes, shapes, names, parameters and the loss, 16 hexadecimal digits: what must agree for parameters to fit.
+ */
+base_status run_state_graph_digest(const run_job *job, char digest[17]);
 
 #endif

@@ -124,6 +124,11 @@ refused 'train.optimizer.lr = 0.1 there, 0.2 here.*--allow-config-change' --set 
 refused 'model.layers.0.units = 48 there, 32 here' --set model.layers.0.units=32
 refused 'train.batch = .*; train.optimizer.momentum = ' --set train.batch=24 --set train.optimizer.momentum=0.5
 refused 'data.train_samples = 600 there' --set data.train_samples=500
+refused 'model.loss = ' --set model.loss=mean_squared_error
+# What is tested, and how a new model would begin, may change.
+cp -r part tested
+train_into tested 2 --resume --set data.test_samples=50 --set model.layers.0.init=glorot sgd.cfg
+field_is tested param_digest "$(field whole.sgd param_digest)"
 # Parameters that do not fit stay refused.
 refused 'another graph: dense1/weight is 784 x 48 there, 784 x 32 here' --allow-config-change --set model.layers.0.units=32
 
@@ -164,6 +169,29 @@ expect 0 "$mpiexec" -n 2 "$ddpt" train --out part --set train.max_steps=2 sgd.cf
 err_has 'warning: .*set aside 3 checkpoints'
 [ "$(echo part/ckpt/*)" = "part/ckpt/step-00000002 part/ckpt/step-00000008.aside part/ckpt/step-00000016.aside part/ckpt/step-00000020.aside" ] ||
     fail "ckpt holds $(ls part/ckpt)"
+
+# One that was set aside is another run: it does not mix with what is there now.
+expect 0 "$mpiexec" -n 2 "$ddpt" train --out part --resume part/ckpt/step-00000016.aside --set train.max_steps=18 sgd.cfg
+[ "$(sed -n '2s/,.*//p' part/steps.csv)" = 17 ] || fail 'steps.csv kept lines of another run'
+[ -e part/ckpt/step-00000002.aside/manifest.pb ] || fail 'step 2 was not set aside'
+expect 0 "$mpiexec" -n 2 "$ddpt" train --out part --set train.max_steps=2 sgd.cfg
+expect 0 "$mpiexec" -n 2 "$ddpt" train --out part --set train.max_steps=2 sgd.cfg
+[ -e part/ckpt/step-00000002.aside-2/manifest.pb ] || fail 'a checkpoint that was set aside is gone'
+
+# ---- data that are the same under another name, and others under the same ----
+if [ -d "${DDPT_DATA:-}/mnist" ]; then
+    mkdir here
+    cp "$DDPT_DATA"/mnist/t10k-* here
+    ln -s "$DDPT_DATA/mnist" there
+    sed 's/format = "digits";/format = "mnist"; path = "there";/' sgd.cfg >mnist.cfg
+    train_into moved 2 --set train.max_steps=5 mnist.cfg
+    train_into moved 2 --resume --set train.max_steps=7 --set "data.path=$DDPT_DATA/mnist" mnist.cfg
+    images=$(cd here && ls | grep images) labels=$(cd here && ls | grep labels)
+    expect 4 "$ddpt" train --out moved --resume --set data.path=here \
+        --set "data.train_files=[\"$images\",\"$labels\"]" --set "data.test_files=[\"$images\",\"$labels\"]" mnist.cfg
+    is_one_error
+    err_has 'data.path = "there" there'
+fi
 
 # ---- nothing to go on from ----
 bad() {
@@ -221,6 +249,6 @@ bad 'error: part/ckpt/step-00000030/shard-0000.bin is damaged' --resume $newest
 for step in 10 20; do
     rm part/ckpt/step-000000$step/shard-0000.bin
 done
-bad 'error: .*shard-0000.bin is damaged.*none of the 2 before it' --out part --resume
+bad 'error: .*shard-0000.bin is damaged.*nor can any of those before it' --out part --resume
 bad 'error: .*shard-0000.bin is damaged' --out part --auto-resume
 finish
