@@ -283,7 +283,7 @@ static base_status gather_shards(run_checkpoint *self)
     if (failure) {
         ckpt_abandon(self->ckpt, self->position.step, job->info.rank, 0);
         BASE_TRY(comm_world_agree(job->world, BASE_OK)); /* a barrier: the folder goes last */
-        if (job->info.rank == 0)
+        if (job->info.rank == 0 && is_folder(self->ckpt))
             ckpt_abandon(self->ckpt, self->position.step, 0, 1);
         end_save(self, failure);
         return BASE_OK;

@@ -300,6 +300,6 @@ base_status run_report_write(run_report *self, const run_report_result *result)
         return BASE_FAIL(BASE_ERROR, "out of memory for %s", self->record);
     base_status status = base_file_write(self->record, text, strlen(text));
     free(text);
-    base_status steps = run_steps_commit(self->steps);
+    base_status steps = run_steps_commit(self->steps, result->checkpoints.last_step >= 0);
     return status != BASE_OK ? status : steps;
 }

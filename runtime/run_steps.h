@@ -26,13 +26,15 @@ typedef struct run_steps_line {
 base_status run_steps_open(const char *folder, int64_t log_every, int64_t kept, run_steps **self);
 void run_steps_close(run_steps **self);
 
-/* Rates and phases of a line are means since the line before. A failure shows in run_steps_commit. */
+/* Rates and phases of a line are means since the line before. While the disk is full, lines wait in memory (some
+ * 10,000); a failure that lasts shows in run_steps_commit. */
 void run_steps_add(run_steps *self, const run_steps_line *line);
 
 /* Hand what there is to the system, which keeps it when the program is killed. */
 void run_steps_flush(run_steps *self);
 
-/* The end: fsync, and the file's name. On failure there is no file. */
-base_status run_steps_commit(run_steps *self);
+/* The end: fsync, and the file's name. On failure there is no such file; the partial one stays if the run is
+ * `resumable`, which needs the lines that could be written. */
+base_status run_steps_commit(run_steps *self, int resumable);
 
 #endif

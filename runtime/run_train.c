@@ -110,6 +110,10 @@ static base_status end_epoch(trainer *self)
 static base_status train(trainer *self)
 {
     run_job *job = self->job;
+    int saved;
+    /* A run that is done, but perhaps in another folder. */
+    if (self->at.step >= job->total_steps)
+        BASE_TRY(run_checkpoint_save(self->checkpoint, &self->at, &saved));
     for (;;) {
         while (self->at.step_in_epoch < job->steps_per_epoch && self->at.step < job->total_steps)
             BASE_TRY(one_step(self));
