@@ -1,4 +1,5 @@
-/* embed.c CONFIG OUT [KEY=VALUE]: a user's program, built against the installed ddpt.h: a few steps of CONFIG. */
+/* embed.c CONFIG OUT [KEY=VALUE [CHECKPOINT]]: a user's program, built against the installed ddpt.h: a few steps of
+ * CONFIG, going on from CHECKPOINT. */
 #include <ddpt.h>
 
 #include <math.h>
@@ -14,6 +15,8 @@ int main(int argc, char **argv)
     if (argc < 3)
         return 99;
     ddpt_status status = ddpt_run_open(argv[1], argc > 3 ? 4 : 3, sets, &run);
+    if (status == DDPT_OK && argc > 4)
+        status = ddpt_run_resume(run, argv[4]);
     if (status == DDPT_OK)
         status = ddpt_run_train(run, argv[2], &result);
     if (status != DDPT_OK)

@@ -27,7 +27,7 @@ libdir=$(pkg-config --variable=libdir ddpt)
 
 # ASan adds a symbol of its own for each that is visible.
 exported=$(nm -D --defined-only "$libdir/libddpt.so" | awk '{ print $3 }' | grep -v '^__odr_asan' | sed 's/@.*//' | sort | tr '\n' ' ')
-expected='ddpt_error ddpt_run_close ddpt_run_open ddpt_run_train ddpt_version '
+expected='ddpt_error ddpt_run_close ddpt_run_open ddpt_run_resume ddpt_run_train ddpt_version '
 [ "$exported" = "$expected" ] || fail "libddpt.so exports: $exported; expected: $expected"
 
 # The old standard and -Werror show what the header asks of other people's programs.
@@ -36,7 +36,14 @@ $CC -std=c99 -Wall -Wextra -Wpedantic -Werror ${CFLAGS:-} $(pkg-config --cflags 
     $(pkg-config --libs ddpt) || fail "a program does not build with: $(pkg-config --cflags --libs ddpt)"
 export LD_LIBRARY_PATH="$libdir"
 digits=$prefix/share/ddpt/examples/digits.cfg
-"$folder/embed" "$digits" "$folder/run" || fail "the embedding program failed with $?"
+whole=$("$folder/embed" "$digits" "$folder/run") || fail "the embedding program failed with $?"
+# Three steps, and on from there: the same network.
+"$folder/embed" "$digits" "$folder/part" train.max_steps=3 >/dev/null 2>&1 || [ $? -eq 98 ] || fail "the first part failed"
+part=$("$folder/embed" "$digits" "$folder/rest" train.seed=1 "$folder/part") || fail "the resumed program failed with $?"
+[ "${whole##* }" = "${part##* }" ] || fail "resumed: $part, at once: $whole"
+status=0
+"$folder/embed" "$digits" "$folder/none" train.seed=1 "$folder/nowhere" 2>"$folder/message" || status=$?
+[ $status -eq 4 ] || fail "a checkpoint that is not there: status $status, not 4"
 [ -s "$folder/run/run.json" ] || fail "the run left no run.json"
 [ -s "$folder/run/steps.csv" ] || fail "the run left no steps.csv"
 
