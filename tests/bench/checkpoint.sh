@@ -4,7 +4,7 @@
 #   - how long the step loop is held up for a checkpoint, with async and without
 #   - the rate of a save from the staged copy to the committed manifest: beside the running steps (async), alone, and that of
 #     dd conv=fsync of as many bytes from memory, in the same minute on the same disk
-# The shares of a save and of dd are those of the best of each round's, since a shared disk has slow moments.
+# A round takes the mean of its saves and the best of three dd, which is the harder comparison.
 set -eu
 here=$(cd "$(dirname -- "$0")" && pwd -P)
 ddpt=${1:-$here/../../build/ddpt}

@@ -1,4 +1,4 @@
-/* run_config: what a good configuration becomes. The expected values are those of the issue and of DESIGN's sample. */
+/* run_config: what a good configuration becomes. Expected values are written out by hand. */
 #include "config_test.h"
 
 #include <limits.h>

@@ -87,7 +87,7 @@ ends() {
 # A run that would take hours.
 long="--set data.train_samples=6000 --set data.test_samples=100 --set train.epochs=100000 --set train.eval_every=0 $examples/digits.cfg"
 
-# The bound is a second; cores may be busy with other tests here. Hydra at times answers Ctrl-C with status 0 although all
+# The bound is a second; cores may be busy with other tests here. Hydra at times answers Ctrl-C with status 0 although all
 # ranks end with 130.
 interrupted() {
     if [ "$who" = alone ]; then ends 25 130; else ends 25 0 130; fi
