@@ -34,10 +34,13 @@ It works. In $root there are now
     build/ddpt                                    the program
     $out/run.json      the record of this run: configuration, result, speed, machine
     $out/steps.csv     loss, learning rate and time of every step
+    $out/ckpt          the trained network, as a checkpoint
 
 To try next:
     $mpirun -n 2 build/ddpt train examples/digits.cfg --set train.epochs=10 --set train.batch=256
     sh examples/get-data.sh mnist && $mpirun -n $ranks build/ddpt train examples/mnist.cfg
+    build/ddpt eval examples/digits.cfg --ckpt $out
+    $mpirun -n 2 build/ddpt train examples/digits.cfg --set train.epochs=6 --out $out --resume
     build/ddpt summary examples/mnist-cnn.cfg       layers, shapes, parameters, memory
     build/ddpt train --help-config                  every key of a configuration
     build/ddpt doctor                               what ddpt found on this machine

@@ -18,7 +18,7 @@ typedef struct run_efficiency {
 /* Local. Measures the peak, about 0.1 s, on the job's context; the other ranks should be waiting meanwhile. */
 run_efficiency run_performance_efficiency(const run_job *job, const run_performance *performance);
 
-/* The object `performance` of run.json (DESIGN.md) without startup_s; the caller owns it. */
+/* The object `performance` of run.json without startup_s; the caller owns it. */
 json_t *run_performance_json(const run_performance *performance, const run_efficiency *efficiency);
 
 #endif

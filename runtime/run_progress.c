@@ -130,9 +130,12 @@ void run_progress_epoch(run_progress *self, int64_t step, int64_t epoch, double 
         if (isfinite(test_loss))
             snprintf(test, sizeof test, "  test loss %.4f acc %.2f %%", test_loss, 100.0 * test_accuracy);
         int width = snprintf(NULL, 0, "%" PRId64, self->epochs);
-        BASE_INFO("epoch %*" PRId64 "/%" PRId64 "  loss %.4f acc %.2f %%%s  %s  %s left", width, epoch, self->epochs,
-                  loss, 100.0 * accuracy, test, rate_text((double)self->epoch_samples / seconds, rate),
-                  time_text(seconds_left(self, step, now), left));
+        char pace[96] = ""; /* none where a checkpoint had the whole epoch */
+        if (self->epoch_samples > 0)
+            snprintf(pace, sizeof pace, "  %s  %s left", rate_text((double)self->epoch_samples / seconds, rate),
+                     time_text(seconds_left(self, step, now), left));
+        BASE_INFO("epoch %*" PRId64 "/%" PRId64 "  loss %.4f acc %.2f %%%s%s", width, epoch, self->epochs, loss,
+                  100.0 * accuracy, test, pace);
     }
     self->epoch_began = now;
     self->epoch_samples = 0;
