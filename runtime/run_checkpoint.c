@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 enum { PAGE_BYTES = 4096, MESSAGE_BYTES = 384, WAIT_MS_MAX = 500 };
 

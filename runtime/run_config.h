@@ -122,7 +122,6 @@ typedef struct run_config_train {
         double every_minutes; /* since the last save; 0: not by the clock */
         int64_t keep;         /* how many of the newest stay, at least 1 */
         int async;            /* write while training goes on */
-        int given;            /* the configuration has one of these keys */
     } checkpoint;
 } run_config_train;
 

@@ -136,8 +136,6 @@ static base_status parse_tree(const run_config_source *source, const char *text,
         BASE_TRY(run_config_set(source, sets[i], tree));
     const config_setting_t *root = config_root_setting(tree);
     BASE_TRY(parse_group(source, &run_option_root, root, (char *)self));
-    const config_setting_t *checkpoint = config_lookup(tree, "train.checkpoint");
-    self->train.checkpoint.given = checkpoint && config_setting_length(checkpoint) > 0;
     BASE_TRY(run_config_check(source, self, root));
     return run_config_echo(self);
 }

@@ -1,7 +1,6 @@
 #include "run_resume.h"
 
 #include "base_log.h"
-#include "ckpt_folder.h"
 #include "ckpt_reader.h"
 #include "run_checkpoint.h"
 #include "run_config_diff.h"

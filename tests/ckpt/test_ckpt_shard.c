@@ -168,8 +168,10 @@ static void whole_pages_go_past_the_cache(void **state)
     (void)state;
     const size_t size = WHOLE;
     assert_written(ckpt_test_path("shard-0000.bin"), data, 1, &size);
-    if (sys.direct_writes == 0) /* the folder's file system does not know it */
+    if (sys.direct_writes == 0) {
+        print_message("skipped: the file system of the temporary folder has no O_DIRECT\n");
         skip();
+    }
     assert_int_equal(sys.direct_writes, 3); /* of 16 MiB, the last of whole pages */
     assert_int_equal(sys.other_writes, 1);  /* the tail */
 }

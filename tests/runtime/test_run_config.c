@@ -35,7 +35,6 @@ static void the_design_sample_parses(void **state)
     assert_int_equal(c->train.epochs, 10);
     assert_int_equal(c->train.sync, RUN_SYNC_ALLREDUCE);
     assert_int_equal(c->train.checkpoint.every_steps, 500);
-    assert_int_equal(c->train.checkpoint.given, 1);
     assert_true(c->train.optimizer.lr == 0.1f && c->train.optimizer.momentum == 0.9f);
     run_config_destroy(&c);
     assert_null(c);
@@ -60,7 +59,6 @@ static void train_has_its_defaults(void **state)
     assert_string_equal(t->gemm, "auto");
     assert_true(t->stall_timeout == 30);
     assert_int_equal(t->checkpoint.keep, 3);
-    assert_int_equal(t->checkpoint.given, 0);
     assert_int_equal(c->model.loss, RUN_LOSS_SOFTMAX_CROSS_ENTROPY);
     assert_null(c->out);
     run_config_destroy(&c);
