@@ -12,6 +12,7 @@
 #ifndef COMM_H
 #define COMM_H
 
+#include "base_alarm.h"
 #include "base_status.h"
 
 #include <stddef.h>
@@ -43,6 +44,14 @@ void comm_world_close(comm_world **self, int status);
 /* Local. This rank cannot go on: ends the whole job with exit status `status`. Does not return. */
 _Noreturn void comm_world_abort(comm_world *self, int status);
 
+/* Collective. Ranks 0 .. count-1 get a world of their own, with the same numbers, the others NULL. It shares the MPI of
+ * `self` and must be closed (Collective over it, with status 0) before that. */
+base_status comm_world_split(comm_world *self, int count, comm_world **part);
+
+/* Collective. Sleeps until all ranks have come, however long that takes: for ranks that have nothing to do while others
+ * work in a part of the world, whose waits have bounds of their own. */
+base_status comm_world_rest(comm_world *self);
+
 /* Collective, for set-up phases. Every rank brings its status; all return the status of the lowest rank that failed,
  * with that rank's message recorded ("message" as it was, the rank appended when size > 1 and not all failed alike). */
 base_status comm_world_agree(comm_world *self, base_status status);
@@ -72,8 +81,10 @@ typedef enum comm_type { COMM_F32, COMM_F64, COMM_I64, COMM_U64 } comm_type;
 typedef enum comm_op { COMM_SUM, COMM_MIN, COMM_MAX } comm_op;
 
 typedef struct comm_group_options {
-    comm_kind kind; /* COMM_AUTO: local for one rank, shared memory on one node, else MPI */
-    int timeout_ms; /* bound of every wait */
+    comm_kind kind;          /* COMM_AUTO: local for one rank, shared memory on one node, else MPI */
+    int timeout_ms;          /* bound of every wait */
+    const base_alarm *alarm; /* once it is raised, waits fail with BASE_PEER and its text; may be NULL; must outlive the
+                                group */
 } comm_group_options;
 
 /* Collective over the world. Fails with BASE_USAGE when the kind cannot serve this world (local with 2 ranks, shared

@@ -60,6 +60,7 @@ base_status comm_group_create(comm_world *world, const comm_group_options *optio
     group->rank = info->rank;
     group->size = info->size;
     group->timeout_ms = options->timeout_ms;
+    group->alarm = options->alarm;
     status = comm_world_agree(world, group->table->open(group));
     if (status != BASE_OK) {
         group->status = status;
@@ -68,6 +69,11 @@ base_status comm_group_create(comm_world *world, const comm_group_options *optio
     }
     *self = group;
     return BASE_OK;
+}
+
+base_status comm_alarm_failure(const base_alarm *alarm)
+{
+    return BASE_FAIL(BASE_PEER, "%s", alarm->text);
 }
 
 void comm_group_destroy(comm_group **self)

@@ -180,8 +180,10 @@ static int comm_done_mpi(const comm_request *request)
 static base_status comm_wait_mpi(comm_request *request)
 {
     operation *op = operation_of(request);
+    comm_patience patience = {
+        .timeout_ms = request->group->timeout_ms, .nap_max_ms = COMM_NAP_MS, .alarm = request->group->alarm};
     if (op->n)
-        BASE_TRY(comm_native_wait(op->requests, op->n, request->group->timeout_ms, comm_call_name(request->call)));
+        BASE_TRY(comm_native_wait(op->requests, op->n, &patience, comm_call_name(request->call)));
     finish(request, op);
     return BASE_OK;
 }
@@ -206,7 +208,7 @@ static base_status comm_open_mpi(comm_group *group)
     /* Its own communicator keeps its order of collectives apart from the world's. */
     MPI_Request request;
     COMM_NATIVE_TRY(MPI_Comm_idup(group->world->all, &self->comm, &request), "MPI_Comm_idup");
-    BASE_TRY(comm_native_wait(&request, 1, COMM_SETUP_TIMEOUT_MS, "MPI_Comm_idup"));
+    BASE_TRY(comm_native_wait(&request, 1, &comm_patience_setup, "MPI_Comm_idup"));
     COMM_NATIVE_TRY(MPI_Comm_set_errhandler(self->comm, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
     return BASE_OK;
 }

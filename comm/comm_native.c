@@ -11,7 +11,9 @@
 
 enum { YIELDS = 16 };
 
-static const double NAP_MIN_S = 5e-6, NAP_SHORT_S = 50e-6, NAP_MAX_S = 1e-3;
+static const double NAP_MIN_S = 5e-6, NAP_SHORT_S = 50e-6;
+
+const comm_patience comm_patience_setup = {.timeout_ms = 10 * 60 * 1000, .nap_max_ms = COMM_NAP_MS};
 
 base_status comm_native_check(int code, const char *what, const char *file, int line)
 {
@@ -30,11 +32,11 @@ base_status comm_native_check(int code, const char *what, const char *file, int 
 
 /* A nap is an eighth of the wait so far, so that it adds little to it; collectives are chains of messages, so that naps
  * must stay short while one may be under way; after that they grow, so that a long wait costs next to nothing. */
-static void nap(double waited)
+static void nap(double waited, int max_ms)
 {
-    double most = waited / 200 > NAP_SHORT_S ? waited / 200 : NAP_SHORT_S;
+    double most = waited / 200 > NAP_SHORT_S ? waited / 200 : NAP_SHORT_S, longest = max_ms * 1e-3;
     double s = waited / 8 < most ? waited / 8 : most;
-    s = s < NAP_MIN_S ? NAP_MIN_S : s < NAP_MAX_S ? s : NAP_MAX_S;
+    s = s < NAP_MIN_S ? NAP_MIN_S : s < longest ? s : longest;
     struct timespec length = {.tv_nsec = (long)(s * 1e9)};
     nanosleep(&length, NULL);
 }
@@ -47,7 +49,7 @@ base_status comm_native_test(MPI_Request *requests, int n, const char *what, int
     return BASE_OK;
 }
 
-base_status comm_native_wait(MPI_Request *requests, int n, int timeout_ms, const char *what)
+base_status comm_native_wait(MPI_Request *requests, int n, const comm_patience *patience, const char *what)
 {
     double since = 0;
     for (int tries = 0;; tries++) {
@@ -59,13 +61,16 @@ base_status comm_native_wait(MPI_Request *requests, int n, int timeout_ms, const
             sched_yield();
             continue;
         }
+        if (base_alarm_raised(patience->alarm))
+            return comm_alarm_failure(patience->alarm);
         double now = base_time_now();
         if (since == 0)
             since = now;
-        if (now - since >= timeout_ms * 1e-3)
+        double bound = (patience->timeout_ms + base_alarm_grace_ms(patience->alarm)) * 1e-3;
+        if (patience->timeout_ms != COMM_FOREVER && now - since >= bound)
             return BASE_FAIL(BASE_PEER, "waited %.1f s for the other ranks in %s: one of them has stopped or is lost",
-                             timeout_ms * 1e-3, what);
-        nap(now - since);
+                             bound, what);
+        nap(now - since, patience->nap_max_ms);
     }
 }
 
@@ -83,7 +88,7 @@ base_status comm_native_bcast(MPI_Comm comm, void *data, size_t nbytes, int root
         size_t part = nbytes - at < INT_MAX ? nbytes - at : INT_MAX;
         MPI_Request request;
         COMM_NATIVE_TRY(MPI_Ibcast((char *)data + at, (int)part, MPI_BYTE, root, comm, &request), "a broadcast");
-        BASE_TRY(comm_native_wait(&request, 1, COMM_SETUP_TIMEOUT_MS, "a broadcast"));
+        BASE_TRY(comm_native_wait(&request, 1, &comm_patience_setup, "a broadcast"));
         at += part;
     }
     return BASE_OK;
@@ -95,14 +100,14 @@ base_status comm_native_all_gather(MPI_Comm comm, const void *mine, size_t nbyte
     BASE_TRY(comm_native_count(nbytes, &count));
     MPI_Request request;
     COMM_NATIVE_TRY(MPI_Iallgather(mine, count, MPI_BYTE, all, count, MPI_BYTE, comm, &request), "a gather");
-    return comm_native_wait(&request, 1, COMM_SETUP_TIMEOUT_MS, "a gather");
+    return comm_native_wait(&request, 1, &comm_patience_setup, "a gather");
 }
 
-base_status comm_native_barrier(MPI_Comm comm, int timeout_ms)
+base_status comm_native_barrier(MPI_Comm comm, const comm_patience *patience)
 {
     MPI_Request request;
     COMM_NATIVE_TRY(MPI_Ibarrier(comm, &request), "a barrier");
-    return comm_native_wait(&request, 1, timeout_ms, "a barrier");
+    return comm_native_wait(&request, 1, patience, "a barrier");
 }
 
 /* ---- agreement ---- */

@@ -18,9 +18,6 @@ struct comm_world {
     MPI_Comm node; /* the ranks of this node; the same as `all` when there is one node */
 };
 
-/* The bound of waits in set-up: a rank may be reading a data set meanwhile. */
-enum { COMM_SETUP_TIMEOUT_MS = 10 * 60 * 1000 };
-
 /* Pass on a failure of MPI: its text is recorded, its class decides between BASE_PEER and BASE_ERROR. */
 #define COMM_NATIVE_TRY(call, what) BASE_TRY(comm_native_check((call), (what), __FILE__, __LINE__))
 base_status comm_native_check(int code, const char *what, const char *file, int line);
@@ -28,8 +25,17 @@ base_status comm_native_check(int code, const char *what, const char *file, int 
 /* Are all `n` requests done? `what` is for the message. */
 base_status comm_native_test(MPI_Request *requests, int n, const char *what, int *done);
 
-/* Test between naps until all `n` requests are done. BASE_PEER when the time is up. */
-base_status comm_native_wait(MPI_Request *requests, int n, int timeout_ms, const char *what);
+/* How long to wait, and who may end the wait before. */
+typedef struct comm_patience {
+    int timeout_ms; /* COMM_FOREVER: no bound */
+    int nap_max_ms; /* longest nap between two tests */
+    const base_alarm *alarm;
+} comm_patience;
+enum { COMM_FOREVER = -1, COMM_NAP_MS = 1 };
+extern const comm_patience comm_patience_setup; /* a rank may be reading a data set meanwhile */
+
+/* Test between naps until all `n` requests are done. BASE_PEER when the time is up or the alarm is raised. */
+base_status comm_native_wait(MPI_Request *requests, int n, const comm_patience *patience, const char *what);
 
 /* The one place where a count becomes an int: BASE_ERROR when it does not fit. */
 base_status comm_native_count(size_t count, int *out);
@@ -37,7 +43,7 @@ base_status comm_native_count(size_t count, int *out);
 /* Collective over `comm`, for set-up. */
 base_status comm_native_bcast(MPI_Comm comm, void *data, size_t nbytes, int root);
 base_status comm_native_all_gather(MPI_Comm comm, const void *mine, size_t nbytes, void *all);
-base_status comm_native_barrier(MPI_Comm comm, int timeout_ms);
+base_status comm_native_barrier(MPI_Comm comm, const comm_patience *patience);
 
 /* comm_world_agree over the ranks of `comm`, which is world->all or world->node. */
 base_status comm_native_agree(comm_world *world, MPI_Comm comm, base_status status);

@@ -109,5 +109,5 @@ base_status comm_node_barrier(comm_world *self)
 {
     if (self->info.node_size == 1)
         return BASE_OK;
-    return comm_native_barrier(self->node, COMM_SETUP_TIMEOUT_MS);
+    return comm_native_barrier(self->node, &comm_patience_setup);
 }

@@ -266,6 +266,11 @@ static size_t name_rank(char *text, size_t size, size_t used, int rank)
     return used + 8 < size ? used + (size_t)snprintf(text + used, size - used, "%s%d", used ? ", " : "", rank) : used;
 }
 
+static double bound_s(const comm_group *group)
+{
+    return (group->timeout_ms + base_alarm_grace_ms(group->alarm)) * 1e-3;
+}
+
 static base_status report_missing(const comm_request *request)
 {
     const comm_group *group = request->group;
@@ -282,8 +287,7 @@ static base_status report_missing(const comm_request *request)
             used = name_rank(ranks, sizeof ranks, used, (int)((word & UINT32_MAX) >> 1));
     }
     return BASE_FAIL(BASE_PEER, "waited %.1f s for the other ranks in %s %u: rank %s did not %s: stopped or lost",
-                     group->timeout_ms * 1e-3, comm_call_name(request->call), request->number, used ? ranks : "?",
-                     verb);
+                     bound_s(group), comm_call_name(request->call), request->number, used ? ranks : "?", verb);
 }
 
 static base_status comm_wait_shm(comm_request *request)
@@ -298,12 +302,15 @@ static base_status comm_wait_shm(comm_request *request)
         uint32_t seen = comm_gate_number(to.gate);
         if (to.arrival ? comm_gate_reached(seen, to.number) : seen == to.number)
             continue;
+        if (base_alarm_raised(group->alarm))
+            return comm_alarm_failure(group->alarm);
         double now = base_time_now();
         if (end == 0)
-            end = now + group->timeout_ms * 1e-3;
+            end = now + bound_s(group);
         if (now >= end)
             return report_missing(request);
-        comm_gate_sleep(to.gate, seen, (int)((end - now) * 1e3) + 1);
+        int sleep_ms = (int)((end - now) * 1e3) + 1;
+        comm_gate_sleep(to.gate, seen, group->alarm && sleep_ms > BASE_ALARM_POLL_MS ? BASE_ALARM_POLL_MS : sleep_ms);
     }
 }
 

@@ -60,6 +60,7 @@ struct comm_group {
     comm_kind kind;
     int rank, size;
     int timeout_ms;
+    const base_alarm *alarm;
     base_status status; /* of the first failure; nothing but destroy works after it */
     uint32_t started;   /* number of the newest request */
     void *backend;
@@ -85,6 +86,9 @@ static inline void comm_request_part(const comm_request *request, int rank, size
         comm_slice(request->count, request->group->size, rank, begin, end);
     }
 }
+
+/* The failure of a wait that an alarm has ended. */
+base_status comm_alarm_failure(const base_alarm *alarm);
 
 /* "all-reduce", "reduce-scatter", ... for messages. */
 const char *comm_call_name(comm_call call);

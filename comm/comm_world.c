@@ -14,7 +14,11 @@
 #include <unistd.h>
 
 /* How long the end may take: a healthy one takes milliseconds. */
-enum { CLOSE_TIMEOUT_MS = 20 * 1000, WATCHDOG_S = 30 };
+static const comm_patience close_patience = {.timeout_ms = 20 * 1000, .nap_max_ms = COMM_NAP_MS};
+enum { WATCHDOG_S = 30 };
+
+/* Of ranks that rest: nobody waits for them to wake up soon. */
+static const comm_patience rest_patience = {.timeout_ms = COMM_FOREVER, .nap_max_ms = 20};
 
 /* A nap of 20 us shall not become one of 70: the kernel rounds up by this much. */
 enum { TIMER_SLACK_NS = 1000 };
@@ -61,19 +65,24 @@ static base_status begin_mpi(comm_world *world)
     return BASE_OK;
 }
 
+static base_status connect_node(comm_world *world)
+{
+    int node = 0;
+    BASE_TRY(comm_node_find(world, &node));
+    world->node = world->all;
+    /* A blocking collective: there is no other call for it, and all ranks have just met in the gather. */
+    if (world->info.nodes > 1)
+        COMM_NATIVE_TRY(MPI_Comm_split(world->all, node, world->info.rank, &world->node), "MPI_Comm_split");
+    return BASE_OK;
+}
+
 static base_status connect(comm_world *world)
 {
     MPI_Request request;
     COMM_NATIVE_TRY(MPI_Comm_idup(MPI_COMM_WORLD, &world->all, &request), "MPI_Comm_idup");
-    BASE_TRY(comm_native_wait(&request, 1, COMM_SETUP_TIMEOUT_MS, "MPI_Comm_idup"));
+    BASE_TRY(comm_native_wait(&request, 1, &comm_patience_setup, "MPI_Comm_idup"));
     COMM_NATIVE_TRY(MPI_Comm_set_errhandler(world->all, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
-    int node = 0;
-    BASE_TRY(comm_node_find(world, &node));
-    world->node = world->all;
-    /* The one blocking collective: there is no other call for it, and all ranks have just met in the gather. */
-    if (world->info.nodes > 1)
-        COMM_NATIVE_TRY(MPI_Comm_split(world->all, node, world->info.rank, &world->node), "MPI_Comm_split");
-    return BASE_OK;
+    return connect_node(world);
 }
 
 base_status comm_world_open(comm_world **self)
@@ -99,6 +108,34 @@ base_status comm_world_open(comm_world **self)
     }
     *self = world;
     return BASE_OK;
+}
+
+base_status comm_world_split(comm_world *self, int count, comm_world **part)
+{
+    *part = NULL;
+    comm_world *world = calloc(1, sizeof *world);
+    if (!world)
+        comm_world_no_memory(self);
+    world->info = self->info;
+    world->all = world->node = MPI_COMM_NULL;
+    int member = self->info.rank < count;
+    world->info.size = count < self->info.size ? count : self->info.size;
+    /* It blocks, so all ranks come to it at the same time. */
+    BASE_TRY(comm_world_rest(self));
+    COMM_NATIVE_TRY(MPI_Comm_split(self->all, member ? 0 : MPI_UNDEFINED, self->info.rank, &world->all),
+                    "MPI_Comm_split");
+    if (!member) {
+        free(world);
+        return BASE_OK;
+    }
+    *part = world;
+    COMM_NATIVE_TRY(MPI_Comm_set_errhandler(world->all, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+    return connect_node(world);
+}
+
+base_status comm_world_rest(comm_world *self)
+{
+    return comm_native_barrier(self->all, &rest_patience);
 }
 
 const comm_world_info *comm_world_get_info(const comm_world *self)
@@ -137,7 +174,7 @@ static void end_mpi(comm_world *world, int status)
     const comm_world_info *info = &world->info;
     start_watchdog(status);
     /* A rank that is missing here would hang the others in MPI_Finalize. */
-    if (world->all != MPI_COMM_NULL && comm_native_barrier(world->all, CLOSE_TIMEOUT_MS) != BASE_OK)
+    if (world->all != MPI_COMM_NULL && comm_native_barrier(world->all, &close_patience) != BASE_OK)
         leave(status ? status : BASE_PEER);
     if (info->nodes > 1 && strstr(info->library, "MPICH"))
         leave(status);

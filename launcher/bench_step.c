@@ -39,7 +39,7 @@ static base_status parse(int argc, char **argv, step_options *options)
 static base_status timed_steps(run_job *job, int64_t steps, run_stats *stats)
 {
     for (int64_t step = 0; step < steps; step++) {
-        base_phases phases;
+        base_phases phases = {0};
         run_step_result result;
         BASE_TRY(run_step_train(job, step, NULL, &phases, &result));
         base_phases_switch(&phases, BASE_PHASE_OTHER);
@@ -67,7 +67,8 @@ static void print_text(const run_job *job, const run_performance *p, const run_e
            p->step_ms_mean);
     printf("phases, ms ");
     for (int i = 0; i < BASE_PHASE_COUNT; i++)
-        printf(" %s %.3f%s", base_phase_name((base_phase)i), p->phases_ms[i], i + 1 < BASE_PHASE_COUNT ? " " : "\n");
+        if (base_phase_recorded((base_phase)i) == (base_phase)i)
+            printf(" %s %.3f%s", base_phase_name((base_phase)i), p->phases_ms[i], i < BASE_PHASE_OTHER ? " " : "\n");
     printf("GFLOP/s     %.1f", e->gflops);
     if (isfinite(e->mfu))
         printf(", %.1f %% of the %.1f that GEMM reaches on the cores at work", 100.0 * e->mfu, e->peak_gflops);

@@ -340,6 +340,7 @@ base_status run_checkpoint_finish(run_checkpoint *self)
         run_checkpoint_vote sums = run_checkpoint_get_vote(self);
         BASE_TRY(comm_small_all_reduce(self->job->group, &sums, sizeof sums / sizeof(double), COMM_F64, COMM_SUM));
         BASE_TRY(advance(self, &sums));
+        base_watch_touch(run_monitor_watch(self->job->monitor));
     }
     return BASE_OK;
 }

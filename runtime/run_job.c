@@ -34,17 +34,30 @@ static size_t first_sibling(size_t cpu)
 }
 
 /* One hardware thread a core: two that share a core's arithmetic do not add to it. */
+static void own_cores(cpu_set_t *mask)
+{
+    CPU_ZERO(mask);
+    if (sched_getaffinity(0, sizeof *mask, mask) != 0)
+        CPU_SET(0, mask);
+    for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        size_t first = CPU_ISSET(cpu, mask) ? first_sibling(cpu) : cpu;
+        if (first != cpu && first < CPU_SETSIZE && CPU_ISSET(first, mask))
+            CPU_CLR(cpu, mask);
+    }
+}
+
+int run_job_cores(void)
+{
+    cpu_set_t mask;
+    own_cores(&mask);
+    return CPU_COUNT(&mask);
+}
+
 static void own_affinity(comm_world *world, affinity *mine)
 {
     memset(mine, 0, sizeof *mine);
     snprintf(mine->host, sizeof mine->host, "%.*s", (int)sizeof mine->host - 1, comm_world_get_info(world)->host);
-    if (sched_getaffinity(0, sizeof mine->mask, &mine->mask) != 0)
-        CPU_SET(0, &mine->mask);
-    for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-        size_t first = CPU_ISSET(cpu, &mine->mask) ? first_sibling(cpu) : cpu;
-        if (first != cpu && first < CPU_SETSIZE && CPU_ISSET(first, &mine->mask))
-            CPU_CLR(cpu, &mine->mask);
-    }
+    own_cores(&mine->mask);
 }
 
 static int shares_core(const affinity *a, const affinity *b)
@@ -269,7 +282,8 @@ static comm_kind group_kind(const run_config *config)
 static base_status join_group(run_job *self)
 {
     comm_group_options options = {.kind = group_kind(self->config),
-                                  .timeout_ms = (int)(self->config->train.stall_timeout * 1000.0)};
+                                  .timeout_ms = (int)(self->config->train.stall_timeout * 1000.0),
+                                  .alarm = self->monitor ? run_monitor_alarm(self->monitor) : NULL};
     BASE_TRY(comm_group_create(self->world, &options, &self->group));
     self->sharded = self->config->train.sync == RUN_SYNC_SHARDED ||
                     (self->config->train.sync == RUN_SYNC_AUTO && comm_group_kind(self->group) == COMM_SHM);
@@ -327,9 +341,12 @@ static base_status agree(const run_job *self, base_status status, const char *pa
 base_status run_job_create(comm_world *world, const run_config *config, run_job_purpose purpose, run_job *self)
 {
     *self = (run_job){.world = world, .config = config, .purpose = purpose, .info = *comm_world_get_info(world)};
+    snprintf(self->rank_name, sizeof self->rank_name, "rank-%d", self->info.rank);
     BASE_TRY(agree(self, base_arena_create(&self->arena, "model"), "MPI"));
     BASE_TRY(agree(self, check_availability(config), "configuration"));
     BASE_TRY(agree(self, open_data(self), "data"));
+    if (purpose == RUN_JOB_TRAIN)
+        BASE_TRY(agree(self, run_monitor_create(&self->monitor), "monitor"));
     BASE_TRY(agree(self, join_group(self), "group"));
     BASE_TRY(agree(self, build_model(self), "plan"));
     BASE_TRY(agree(self, open_device(self), "device"));
@@ -353,5 +370,6 @@ void run_job_destroy(run_job *self)
     base_pool_destroy(&self->pool);
     run_data_close(&self->test_data);
     run_data_close(&self->train_data);
+    run_monitor_destroy(&self->monitor);
     base_arena_destroy(&self->arena);
 }

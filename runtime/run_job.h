@@ -12,6 +12,7 @@
 #include "run_config.h"
 #include "run_data.h"
 #include "run_loader.h"
+#include "run_monitor.h"
 #include "run_net.h"
 #include "run_plan.h"
 #include "run_reduce.h"
@@ -25,6 +26,7 @@ typedef struct run_job {
     const run_config *config; /* borrowed */
     run_job_purpose purpose;
     comm_world_info info;
+    char rank_name[16]; /* "rank-3", as failpoints call it */
     base_arena *arena;
     run_data *train_data, *test_data;
     const run_graph *graph;
@@ -40,6 +42,7 @@ typedef struct run_job {
     ops_context *context;
     comm_group *group;
     int sharded;
+    run_monitor *monitor; /* of a training */
     run_net *net;
     run_reduce *reduce;
     run_sampler train_sampler, test_sampler;
@@ -58,6 +61,9 @@ void run_job_destroy(run_job *self); /* Collective */
 /* Collective. Threads for this rank: cores in its affinity mask over the ranks of its node whose masks share a core
  * with it, at least 1; `cores` as in run_job. */
 base_status run_job_threads(comm_world *world, int *threads, int *cores);
+
+/* Local. Distinct cores that this process may run on. */
+int run_job_cores(void);
 
 /* Local. Sets total_steps from train.epochs, train.max_steps and step_offset. */
 void run_job_limit_steps(run_job *self);

@@ -117,8 +117,11 @@ base_status run_net_forward(run_net *self, const run_net_batch *batch, int train
     if (training && self->o.plan->nodes[0].joint_value != RUN_NO_OFFSET)
         BASE_TRY(
             TABLE->copy(CONTEXT, elements(&self->o.graph->nodes[0], batch), batch->x, run_net_value_out(self, 0), 0));
-    for (int n = 1; n < self->o.graph->node_count; n++)
+    for (int n = 1; n < self->o.graph->node_count; n++) {
         BASE_TRY(forward_node(self, &self->o.graph->nodes[n], batch, training, phases));
+        if (phases)
+            base_phases_touch(phases);
+    }
     return BASE_OK;
 }
 

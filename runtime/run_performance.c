@@ -42,7 +42,8 @@ json_t *run_performance_json(const run_performance *p, const run_efficiency *e)
     json_object_set_new(step, "p90", number(p->step_ms_p90));
     json_object_set_new(step, "mean", number(p->step_ms_mean));
     for (int i = 0; i < BASE_PHASE_COUNT; i++)
-        json_object_set_new(phases, base_phase_name((base_phase)i), number(p->phases_ms[i]));
+        if (base_phase_recorded((base_phase)i) == (base_phase)i)
+            json_object_set_new(phases, base_phase_name((base_phase)i), number(p->phases_ms[i]));
     json_object_set_new(json, "steps_counted", json_integer(p->steps));
     json_object_set_new(json, "samples_per_second", number(p->samples_per_second));
     json_object_set_new(json, "step_ms", step);

@@ -1,6 +1,7 @@
 #include "run_report.h"
 
 #include "base_file.h"
+#include "run_environment.h"
 #include "run_performance.h"
 #include "run_steps.h"
 
@@ -29,38 +30,8 @@ struct run_report {
 
 /* ---- creation ---- */
 
-static base_status gather_hosts(run_report *self)
+base_status run_report_new_folder(const char *name, char *folder, size_t size)
 {
-    const comm_world_info *info = &self->job->info;
-    char *all = BASE_NEW_ARRAY(self->arena, char, (size_t)info->size * sizeof info->host);
-    if (!all)
-        return BASE_ERROR;
-    BASE_TRY(comm_world_all_gather(self->job->world, info->host, sizeof info->host, all));
-    self->hosts = json_array();
-    for (int r = 0; r < info->size; r++) {
-        const char *host = all + (size_t)r * sizeof info->host;
-        int known = 0;
-        for (int i = 0; i < r && !known; i++)
-            known = strcmp(all + (size_t)i * sizeof info->host, host) == 0;
-        if (!known)
-            json_array_append_new(self->hosts, json_string(host));
-    }
-    return BASE_OK;
-}
-
-static base_status choose_folder(run_report *self, const char *out)
-{
-    const run_config *config = self->job->config;
-    const char *given = out ? out : config->out;
-    size_t size = sizeof self->folder;
-    int n;
-    if (given) {
-        n = snprintf(self->folder, size, "%s", given);
-        if (n < 0 || (size_t)n >= size)
-            return BASE_FAIL(BASE_ERROR, "the folder name given for the run is too long (%zu characters)",
-                             strlen(given));
-        return base_file_make_folder(self->folder);
-    }
     time_t now = time(NULL);
     struct tm local;
     char stamp[32];
@@ -68,12 +39,25 @@ static base_status choose_folder(run_report *self, const char *out)
     strftime(stamp, sizeof stamp, "%Y%m%d-%H%M%S", &local);
     /* Two runs may start in the same second. */
     for (int i = 1; i < 1000; i++) {
-        n = snprintf(self->folder, size, i == 1 ? "runs/%s-%s" : "runs/%s-%s-%d", config->name, stamp, i);
+        int n = snprintf(folder, size, i == 1 ? "runs/%s-%s" : "runs/%s-%s-%d", name, stamp, i);
         if (n < 0 || (size_t)n >= size)
-            return BASE_FAIL(BASE_ERROR, "the name of the config is too long for a folder: %s", config->name);
-        if (access(self->folder, F_OK) != 0)
+            return BASE_FAIL(BASE_ERROR, "the name of the config is too long for a folder: %s", name);
+        if (access(folder, F_OK) != 0)
             break;
     }
+    return base_file_make_folder(folder);
+}
+
+static base_status choose_folder(run_report *self, const char *out)
+{
+    const run_config *config = self->job->config;
+    const char *given = out ? out : config->out;
+    size_t size = sizeof self->folder;
+    if (!given)
+        return run_report_new_folder(config->name, self->folder, size);
+    int n = snprintf(self->folder, size, "%s", given);
+    if (n < 0 || (size_t)n >= size)
+        return BASE_FAIL(BASE_ERROR, "the folder name given for the run is too long (%zu characters)", strlen(given));
     return base_file_make_folder(self->folder);
 }
 
@@ -81,10 +65,7 @@ static base_status create_on_root(run_report *self, const run_report_options *op
 {
     if (self->job->info.rank != 0)
         return BASE_OK;
-    time_t now = time(NULL);
-    struct tm utc;
-    gmtime_r(&now, &utc);
-    strftime(self->date, sizeof self->date, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    run_environment_date(self->date);
     self->command = base_arena_string(self->arena, options->command ? options->command : "");
     self->startup_s = options->startup_s;
     self->resumed_from = options->resumed_from;
@@ -107,7 +88,7 @@ base_status run_report_create(run_job *job, const run_report_options *options, r
     self->job = job;
     self->arena = arena;
     *out = self;
-    BASE_TRY(comm_world_agree(job->world, gather_hosts(self)));
+    BASE_TRY(run_environment_hosts(job->world, &self->hosts));
     return comm_world_agree(job->world, create_on_root(self, options));
 }
 
@@ -196,7 +177,7 @@ static json_t *model_json(const run_graph *graph)
 }
 
 /* The machine's peak is measured at the end alone: it takes a tenth of a second. */
-static json_t *performance_json(run_report *self, int final)
+static json_t *performance_json(run_report *self, const run_report_result *result, int final)
 {
     run_performance performance = run_stats_performance(self->stats);
     run_efficiency efficiency = {.gflops = NAN, .peak_gflops = NAN, .mfu = NAN};
@@ -204,41 +185,7 @@ static json_t *performance_json(run_report *self, int final)
         efficiency = run_performance_efficiency(self->job, &performance);
     json_t *json = run_performance_json(&performance, &efficiency);
     json_object_set_new(json, "startup_s", number(self->startup_s));
-    return json;
-}
-
-/* JSON is UTF-8; file names of a command line need not be. */
-static json_t *text_json(const char *bytes)
-{
-    json_t *json = json_string(bytes);
-    if (json)
-        return json;
-    char ascii[4096];
-    size_t n = 0;
-    for (; bytes[n] && n < sizeof ascii - 1; n++)
-        ascii[n] = (unsigned char)bytes[n] < 0x80 ? bytes[n] : '?';
-    ascii[n] = '\0';
-    return json_string(ascii);
-}
-
-static json_t *environment_json(const run_report *self)
-{
-    const run_job *job = self->job;
-    base_device_info device;
-    job->device_table->info(job->device, &device);
-    json_t *json = json_object();
-    json_object_set_new(json, "ddpt", json_string(DDPT_VERSION));
-    json_object_set_new(json, "mpi", json_string(job->info.library));
-    json_object_set_new(json, "launcher", json_string(job->info.launcher));
-    json_object_set_new(json, "blas", json_string(job->ops->libraries(job->context)));
-    json_object_set_new(json, "kernels", json_string(job->ops->name));
-    json_object_set_new(json, "compiler", json_string(DDPT_COMPILER));
-    json_object_set_new(json, "cpu", json_string(device.name));
-    json_object_set_new(json, "cores", json_integer(job->cores));
-    json_object_set_new(json, "gpu", json_null());
-    json_object_set_new(json, "hosts", json_incref(self->hosts));
-    json_object_set_new(json, "command", text_json(self->command));
-    json_object_set_new(json, "date", json_string(self->date));
+    json_object_set_new(json, "balance", result->balance ? run_balance_json(result->balance) : json_null());
     return json;
 }
 
@@ -260,8 +207,9 @@ static json_t *record_json(run_report *self, const run_report_result *result, in
     json_object_set_new(json, "model", model_json(job->graph));
     json_object_set_new(json, "result", result_json(result, final));
     json_object_set_new(json, "checkpoint", checkpoint_json(self, &result->checkpoints));
-    json_object_set_new(json, "performance", performance_json(self, final));
-    json_object_set_new(json, "environment", environment_json(self));
+    json_object_set_new(json, "performance", performance_json(self, result, final));
+    json_object_set_new(json, "environment",
+                        run_environment_json(job, self->hosts, self->command, self->date));
     return json;
 }
 

@@ -3,6 +3,7 @@
 #define RUN_REPORT_H
 
 #include "base_time.h"
+#include "run_balance.h"
 #include "run_job.h"
 #include "run_steps.h"
 
@@ -31,7 +32,11 @@ typedef struct run_report_result {
     double test_loss, test_accuracy;
     char param_digest[17]; /* "" if not known */
     run_report_checkpoints checkpoints;
+    const run_balance *balance; /* NULL: not known (yet) */
 } run_report_result;
+
+/* Local. Makes the folder runs/<name>-<date>-<time>, with a number behind it if that one is there already. */
+base_status run_report_new_folder(const char *name, char *folder, size_t size);
 
 /* Collective: makes the folder and opens steps.csv; all ranks fail alike. */
 base_status run_report_create(run_job *job, const run_report_options *options, run_report **self);

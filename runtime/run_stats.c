@@ -13,14 +13,18 @@ struct run_stats {
     double total_seconds, phases[BASE_PHASE_COUNT];
 };
 
+int64_t run_stats_warmup(int64_t steps)
+{
+    int64_t warmup = steps / 10 < WARMUP_MAX ? steps / 10 : WARMUP_MAX;
+    return warmup == 0 && steps > 1 ? 1 : warmup;
+}
+
 base_status run_stats_create(base_arena *arena, int64_t steps, run_stats **out)
 {
     run_stats *self = BASE_NEW(arena, run_stats);
     if (!self)
         return BASE_ERROR;
-    self->warmup = steps / 10 < WARMUP_MAX ? steps / 10 : WARMUP_MAX;
-    if (self->warmup == 0 && steps > 1)
-        self->warmup = 1;
+    self->warmup = run_stats_warmup(steps);
     self->stride = steps / TIMES_MAX + 1;
     self->capacity = steps / self->stride + 1;
     self->seconds = BASE_NEW_ARRAY(arena, double, self->capacity);
@@ -47,7 +51,7 @@ void run_stats_add(run_stats *self, int64_t samples, const base_phases *phases)
     self->samples += samples;
     self->total_seconds += seconds;
     for (int i = 0; i < BASE_PHASE_COUNT; i++)
-        self->phases[i] += phases->seconds[i];
+        self->phases[base_phase_recorded((base_phase)i)] += phases->seconds[i];
     if (number % self->stride == 0 && self->kept < self->capacity)
         self->seconds[self->kept++] = seconds;
 }

@@ -14,11 +14,14 @@ typedef struct run_performance {
     int64_t steps;             /* counted: after the warm-up */
     double samples_per_second; /* of all ranks */
     double step_ms_min, step_ms_p50, step_ms_p90, step_ms_mean;
-    double phases_ms[BASE_PHASE_COUNT]; /* mean a step */
+    double phases_ms[BASE_PHASE_COUNT]; /* mean a step; under the recorded phases (base_phase_recorded) */
 } run_performance;
 
-/* For a run of `steps` steps: the first tenth of them, at most 10, are warm-up. Memory is taken here, not in a step;
- * beyond a million steps the percentiles are those of a systematic sample. */
+/* Steps at the beginning of a run of `steps` that do not count: a tenth, at most 10. */
+int64_t run_stats_warmup(int64_t steps);
+
+/* For a run of `steps` steps. Memory is taken here, not in a step; beyond a million steps the percentiles are those of
+ * a systematic sample. */
 base_status run_stats_create(base_arena *arena, int64_t steps, run_stats **self);
 void run_stats_add(run_stats *self, int64_t samples, const base_phases *phases);
 run_performance run_stats_performance(run_stats *self);

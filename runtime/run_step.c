@@ -1,5 +1,6 @@
 #include "run_step.h"
 
+#include "base_failpoint.h"
 #include "run_optim.h"
 #include "run_signal.h"
 
@@ -45,10 +46,12 @@ base_status run_step_train(run_job *job, int64_t step, const run_checkpoint_vote
 {
     base_phases_start(phases, BASE_PHASE_DATA);
     run_batch loaded;
+    base_failpoint(job->rank_name, "data");
     BASE_TRY(run_loader_next(job->train_loader, &loaded));
     run_net_batch batch = net_batch(&loaded, step);
 
     base_phases_switch(phases, BASE_PHASE_FORWARD);
+    base_failpoint(job->rank_name, "forward");
     double sums[SUM_COUNT] = {0};
     BASE_TRY(run_net_forward(job->net, &batch, 1, phases));
     BASE_TRY(run_net_loss(job->net, &batch, 1, sums));
@@ -59,12 +62,15 @@ base_status run_step_train(run_job *job, int64_t step, const run_checkpoint_vote
         memcpy(&sums[SUM_VOTE], vote, sizeof *vote);
 
     base_phases_switch(phases, BASE_PHASE_BACKWARD);
+    base_failpoint(job->rank_name, "backward");
     for (int b = 0; b < job->backward->count; b++) {
         BASE_TRY(run_net_backward(job->net, &batch, b, phases));
+        base_phases_touch(phases);
         BASE_TRY(run_reduce_ready(job->reduce, b, batch.global_count));
     }
 
-    base_phases_switch(phases, BASE_PHASE_REDUCE);
+    /* The sums are there when the last rank has come; what is exposed of the gradients' way comes after. */
+    base_phases_switch(phases, BASE_PHASE_WAIT);
     BASE_TRY(comm_small_all_reduce(job->group, sums, SUM_COUNT, COMM_F64, COMM_SUM));
     if (!isfinite(sums[SUM_LOSS])) {
         BASE_TRY(run_reduce_drain(job->reduce));
@@ -72,6 +78,8 @@ base_status run_step_train(run_job *job, int64_t step, const run_checkpoint_vote
     }
     double lr = run_optim_learning_rate(&job->config->train.optimizer, job->config->train.epochs, job->steps_per_epoch,
                                         step + job->step_offset);
+    base_phases_switch(phases, BASE_PHASE_UPDATE);
+    base_failpoint(job->rank_name, "update");
     BASE_TRY(run_reduce_finish(job->reduce, lr, step + 1, phases));
 
     base_phases_switch(phases, BASE_PHASE_OTHER);
@@ -110,7 +118,7 @@ static base_status check_ending(run_job *job, ending *self)
     return comm_small_all_reduce_start(job->group, self->wishes, 2, COMM_I64, COMM_MAX, &self->request);
 }
 
-base_status run_step_evaluate(run_job *job, double *loss, double *accuracy)
+base_status run_step_evaluate(run_job *job, const base_phases *phases, double *loss, double *accuracy)
 {
     double sums[3] = {0}; /* loss, right answers, samples */
     ending under_way = {0};
@@ -128,6 +136,8 @@ base_status run_step_evaluate(run_job *job, double *loss, double *accuracy)
         run_net_batch batch = net_batch(&loaded, 0);
         BASE_TRY(run_net_forward(job->net, &batch, 0, NULL));
         BASE_TRY(run_net_loss(job->net, &batch, 0, part));
+        if (phases)
+            base_phases_touch(phases);
         sums[0] += part[0];
         sums[1] += part[1];
         sums[2] += (double)batch.count;

@@ -25,9 +25,10 @@ typedef struct run_step_result {
 base_status run_step_train(run_job *job, int64_t step, const run_checkpoint_vote *vote, base_phases *phases,
                            run_step_result *result);
 
-/* Collective. Mean loss and accuracy over the whole test set, each sample once. BASE_INTERRUPTED or BASE_STOPPED on all
+/* Collective. Mean loss and accuracy over the whole test set, each sample once. `phases`: whose running phase gets
+ * somewhere meanwhile; NULL: none. BASE_INTERRUPTED or BASE_STOPPED on all
  * ranks, two batches later at most, when some rank was told to end. */
-base_status run_step_evaluate(run_job *job, double *loss, double *accuracy);
+base_status run_step_evaluate(run_job *job, const base_phases *phases, double *loss, double *accuracy);
 
 typedef struct run_outcome {
     int64_t steps, epochs;
@@ -37,11 +38,22 @@ typedef struct run_outcome {
     char folder[4096]; /* rank 0: the run's folder */
 } run_outcome;
 
+/* Who watches a training, through job->monitor. */
+typedef struct run_observer {
+    void *context;
+    /* Collective, before the first step, with what does not change while the run lasts. It does not fail: a run goes
+     * on unobserved. */
+    void (*begin)(void *context, run_job *job, const run_monitor_run *run);
+    /* Local. The loop has ended; nobody writes to the monitor any more. */
+    void (*end)(void *context, base_status status);
+} run_observer;
+
 typedef struct run_train_options {
     const char *out;                  /* folder, or NULL */
     const char *command;              /* as typed */
     const run_resume_options *resume; /* go on from a checkpoint; its `out` is set from the one above. NULL: do not */
     const char *init_from;            /* parameters to start with, from a checkpoint; NULL: from the seed */
+    const run_observer *observer;     /* NULL: nobody */
 } run_train_options;
 
 /* Collective. The whole run with its record. Returns the status of the run, the same on all ranks; the record is

@@ -133,7 +133,8 @@ static void make_header(char header[LINE_BYTES])
 {
     int used = snprintf(header, LINE_BYTES, "step,epoch,loss,lr,samples_per_second");
     for (int i = 0; i < BASE_PHASE_COUNT; i++)
-        used += snprintf(header + used, LINE_BYTES - (size_t)used, ",%s_ms", base_phase_name((base_phase)i));
+        if (base_phase_recorded((base_phase)i) == (base_phase)i)
+            used += snprintf(header + used, LINE_BYTES - (size_t)used, ",%s_ms", base_phase_name((base_phase)i));
     snprintf(header + used, LINE_BYTES - (size_t)used, "\n");
 }
 
@@ -207,7 +208,8 @@ static void add_line(run_steps *self, const run_steps_line *line)
     int n = snprintf(text, sizeof text, "%" PRId64 ",%" PRId64 ",%.9g,%.9g,%.6g", line->step, line->epoch, line->loss,
                      line->lr, rate);
     for (int i = 0; i < BASE_PHASE_COUNT; i++)
-        n += snprintf(text + n, sizeof text - (size_t)n, ",%.6g", 1e3 * self->phases[i] / (double)self->steps);
+        if (base_phase_recorded((base_phase)i) == (base_phase)i)
+            n += snprintf(text + n, sizeof text - (size_t)n, ",%.6g", 1e3 * self->phases[i] / (double)self->steps);
     n += snprintf(text + n, sizeof text - (size_t)n, "\n");
     if (self->used + (size_t)n > sizeof self->text) {
         self->lost = self->refused;
@@ -222,7 +224,7 @@ void run_steps_add(run_steps *self, const run_steps_line *line)
     self->steps++;
     self->samples += line->samples;
     for (int i = 0; i < BASE_PHASE_COUNT; i++)
-        self->phases[i] += line->phases->seconds[i];
+        self->phases[base_phase_recorded((base_phase)i)] += line->phases->seconds[i];
     if (line->step % self->log_every != 0)
         return;
     if (!self->lost)

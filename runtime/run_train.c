@@ -1,6 +1,7 @@
 #include "run_step.h"
 
 #include "base_log.h"
+#include "run_balance.h"
 #include "run_checkpoint.h"
 #include "run_progress.h"
 #include "run_report.h"
@@ -21,6 +22,9 @@ typedef struct trainer {
     run_progress progress;
     run_outcome *outcome;
     ckpt_position at; /* what is done */
+    base_phases phases;
+    run_balance_log *balance;
+    run_monitor_record totals; /* for who watches */
 } trainer;
 
 static void start_epoch(trainer *self, int64_t epoch)
@@ -49,37 +53,67 @@ static void add_step(ckpt_position *at, const run_step_result *result)
     at->epoch_correct_sum += result->correct;
 }
 
+/* What the phases hold now goes to who watches, under the last step. */
+static void show(trainer *self)
+{
+    run_monitor_record *totals = &self->totals;
+    for (int i = 0; i < BASE_PHASE_COUNT; i++)
+        totals->seconds[i] += self->phases.seconds[i];
+    totals->step = self->at.step;
+    totals->clock = self->phases.since;
+    run_monitor_add(self->job->monitor, totals);
+}
+
+static void record_step(trainer *self, const run_step_result *result)
+{
+    ckpt_position *at = &self->at;
+    add_step(at, result);
+    run_progress_step(&self->progress, at->step, at->epoch + 1, result->samples, epoch_loss(self),
+                      epoch_accuracy(self));
+    base_phases_switch(&self->phases, BASE_PHASE_OTHER);
+    run_steps_line line = {.step = at->step,
+                           .epoch = at->epoch + 1,
+                           .samples = result->samples,
+                           .loss = result->loss,
+                           .lr = result->lr,
+                           .phases = &self->phases};
+    run_report_step(self->report, &line);
+    run_balance_log_add(self->balance, &self->phases);
+    self->totals.loss = result->loss;
+    self->totals.loss_sum += result->loss;
+    self->totals.samples += result->samples;
+}
+
 static base_status one_step(trainer *self)
 {
     run_job *job = self->job;
     ckpt_position *at = &self->at;
-    base_phases phases;
     run_step_result result;
     run_checkpoint_vote vote = run_checkpoint_get_vote(self->checkpoint);
-    BASE_TRY(run_step_train(job, at->step, &vote, &phases, &result));
-    add_step(at, &result);
-    run_progress_step(&self->progress, at->step, at->epoch + 1, result.samples, epoch_loss(self), epoch_accuracy(self));
-    base_phases_switch(&phases, BASE_PHASE_OTHER);
-    run_steps_line line = {.step = at->step,
-                           .epoch = at->epoch + 1,
-                           .samples = result.samples,
-                           .loss = result.loss,
-                           .lr = result.lr,
-                           .phases = &phases};
-    run_report_step(self->report, &line);
+    BASE_TRY(run_step_train(job, at->step, &vote, &self->phases, &result));
+    record_step(self, &result);
     if (result.interrupted)
         return BASE_FAIL(BASE_INTERRUPTED, "interrupted after step %" PRId64 " of %" PRId64, at->step,
                          job->total_steps);
     if (result.stopping)
         return BASE_FAIL(BASE_STOPPED, "stopped on request");
-    return run_checkpoint_step(self->checkpoint, at, &result.votes);
+    base_phases_switch(&self->phases, BASE_PHASE_CHECKPOINT);
+    base_status status = run_checkpoint_step(self->checkpoint, at, &result.votes);
+    base_phases_switch(&self->phases, BASE_PHASE_OTHER);
+    show(self);
+    return status;
 }
 
 /* The last update can be the one that goes wrong. */
 static base_status evaluate(trainer *self)
 {
     run_outcome *outcome = self->outcome;
-    BASE_TRY(run_step_evaluate(self->job, &outcome->test_loss, &outcome->test_accuracy));
+    base_phases_start(&self->phases, BASE_PHASE_EVALUATE);
+    base_status status = run_step_evaluate(self->job, &self->phases, &outcome->test_loss, &outcome->test_accuracy);
+    base_phases_switch(&self->phases, BASE_PHASE_OTHER);
+    show(self);
+    BASE_TRY(status);
+    run_monitor_evaluated(self->job->monitor, self->at.step, outcome->test_loss, outcome->test_accuracy);
     return isfinite(outcome->test_loss) ? BASE_OK
                                         : BASE_FAIL(BASE_DIVERGED,
                                                     "the test loss is not finite after step %" PRId64 " (epoch %" PRId64
@@ -138,7 +172,8 @@ static void print_start(const run_job *job)
               data->source);
 }
 
-static base_status write_record(trainer *self, base_status status)
+/* `balance`: NULL where it is not known. */
+static base_status write_record(trainer *self, base_status status, const run_balance *balance)
 {
     run_outcome *outcome = self->outcome;
     outcome->steps = self->at.step;
@@ -151,7 +186,8 @@ static base_status write_record(trainer *self, base_status status)
                                 .train_loss = outcome->train_loss,
                                 .test_loss = outcome->test_loss,
                                 .test_accuracy = outcome->test_accuracy,
-                                .checkpoints = run_checkpoint_get_facts(self->checkpoint)};
+                                .checkpoints = run_checkpoint_get_facts(self->checkpoint),
+                                .balance = balance};
     if (digest == BASE_OK)
         snprintf(result.param_digest, sizeof result.param_digest, "%s", outcome->param_digest);
     return run_report_write(self->report, &result);
@@ -166,7 +202,7 @@ static void record_failure(trainer *self, base_status status)
     snprintf(message, sizeof message, "%s", base_status_message());
     if (self->job->info.rank != 0)
         sleep(RECORD_S);
-    else if (write_record(self, status) != BASE_OK)
+    else if (write_record(self, status, NULL) != BASE_OK)
         BASE_WARN("%s", base_status_message());
     BASE_FAIL(status, "%s", message);
 }
@@ -243,7 +279,10 @@ static base_status end(trainer *self, base_status status)
     if (finished != BASE_OK)
         return finished;
     run_signal_disarm();
-    base_status written = comm_world_agree(self->job->world, write_record(self, status));
+    run_balance balance;
+    BASE_TRY(run_balance_gather(self->job->world, self->balance, &balance));
+    base_status written =
+        comm_world_agree(self->job->world, write_record(self, status, balance.steps > 0 ? &balance : NULL));
     if (status != BASE_OK)
         return BASE_FAIL(status, "%s", message);
     BASE_TRY(written);
@@ -253,23 +292,50 @@ static base_status end(trainer *self, base_status status)
     return BASE_OK;
 }
 
+static void begin_watch(trainer *self, const run_observer *observer)
+{
+    const run_job *job = self->job;
+    run_monitor_run run = {.name = job->config->name,
+                           .folder = job->info.rank == 0 ? self->outcome->folder : "",
+                           .host = job->info.host,
+                           .rank = job->info.rank,
+                           .size = job->info.size,
+                           .parameters = job->graph->parameters,
+                           .global_batch = job->train_sampler.batch,
+                           .total_steps = job->total_steps,
+                           .first_step = self->at.step,
+                           .steps_per_epoch = job->steps_per_epoch,
+                           .epochs = job->config->train.epochs,
+                           .stall_timeout = job->config->train.stall_timeout};
+    base_phases_start(&self->phases, BASE_PHASE_OTHER);
+    show(self);
+    if (observer)
+        observer->begin(observer->context, self->job, &run);
+}
+
 base_status run_train(run_job *job, const run_train_options *options, run_outcome *outcome)
 {
     *outcome = (run_outcome){.train_loss = NAN, .train_accuracy = NAN, .test_loss = NAN, .test_accuracy = NAN};
-    trainer self = {.job = job, .outcome = outcome};
+    trainer self = {.job = job, .outcome = outcome, .phases = {.watch = run_monitor_watch(job->monitor)}};
     run_resumed resumed;
     base_status status = begin(&self, options, &resumed);
+    if (status == BASE_OK)
+        status = comm_world_agree(job->world,
+                                  run_balance_log_create(job->arena, job->total_steps, job->info.size, &self.balance));
     if (status == BASE_OK)
         status = open_folder(&self, options, &resumed);
     if (status == BASE_OK) {
         print_start(job);
         if (resumed.found)
             BASE_INFO("going on from %s, step %" PRId64 " of %" PRId64, resumed.path, self.at.step, job->total_steps);
+        begin_watch(&self, options->observer);
         double began = base_time_now();
         run_progress_start(&self.progress, job, self.at.step);
         status = train(&self);
         run_progress_end(&self.progress);
         outcome->seconds = base_time_now() - began;
+        if (options->observer)
+            options->observer->end(options->observer->context, status);
         /* A lost peer leaves nobody to agree with; every other end is reached by all ranks. */
         if (status == BASE_OK || status == BASE_DIVERGED || status == BASE_INTERRUPTED || status == BASE_STOPPED)
             status = end(&self, status);

@@ -32,11 +32,26 @@ double base_time_since_start(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec - (double)ticks / (double)sysconf(_SC_CLK_TCK);
 }
 
+void base_phases_touch(const base_phases *self)
+{
+    if (self->watch)
+        base_watch_touch(self->watch);
+}
+
+static void show(const base_phases *self)
+{
+    if (!self->watch)
+        return;
+    atomic_store_explicit(&self->watch->phase, (int)self->running, memory_order_relaxed);
+    base_phases_touch(self);
+}
+
 void base_phases_start(base_phases *self, base_phase first)
 {
     memset(self->seconds, 0, sizeof self->seconds);
     self->running = first;
     self->since = base_time_now();
+    show(self);
 }
 
 base_phase base_phases_switch(base_phases *self, base_phase next)
@@ -46,11 +61,28 @@ base_phase base_phases_switch(base_phases *self, base_phase next)
     self->seconds[ended] += now - self->since;
     self->running = next;
     self->since = now;
+    show(self);
     return ended;
+}
+
+int base_phase_is_own(base_phase phase)
+{
+    return phase != BASE_PHASE_WAIT && phase != BASE_PHASE_REDUCE;
+}
+
+base_phase base_phase_recorded(base_phase phase)
+{
+    switch (phase) {
+    case BASE_PHASE_WAIT: return BASE_PHASE_REDUCE;
+    case BASE_PHASE_CHECKPOINT:
+    case BASE_PHASE_EVALUATE: return BASE_PHASE_OTHER;
+    default: return phase;
+    }
 }
 
 const char *base_phase_name(base_phase phase)
 {
-    static const char *const names[BASE_PHASE_COUNT] = {"data", "forward", "backward", "reduce", "update", "other"};
+    static const char *const names[BASE_PHASE_COUNT] = {"data",   "forward", "backward",   "wait",    "reduce",
+                                                        "update", "other",   "checkpoint", "evaluate"};
     return names[phase];
 }

@@ -103,6 +103,18 @@ static void pause_sleeps_each_time(void **state)
     double begin = now();
     assert_passes("file:point:4:pause=60", 0);
     assert_true(now() - begin >= 0.12);
+    begin = now();
+    assert_passes("file:point:1:pause=7.5", 0);
+    assert_true(now() - begin >= 0.0375);
+}
+
+static void several_places_count_for_themselves(void **state)
+{
+    (void)state;
+    assert_passes("other:point:1:kill,file:point:3:fail", 0x1c);
+    assert_passes("file:point:5:fail,file:point:2:pause=0", 0x10);
+    assert_passes("file:point:4:fail,file:other,file:point:2:fail", 0x1e);
+    assert_passes("a:b,c:d,file:point:3", -SIGKILL);
 }
 
 /* A test whose failpoint does not exist would pass for nothing. */
@@ -126,6 +138,11 @@ static void nonsense_is_told_and_does_nothing(void **state)
                                            "file:point:1:pause=-1",
                                            "file:point:1:pause=1s",
                                            "file:point:1:fail:",
+                                           "file:point:1:fail,",
+                                           ",file:point:1:fail",
+                                           "file:point:1:fail,file:point:0:fail",
+                                           "file:point,a:b,a:b,a:b,a:b,a:b,a:b,a:b,a:b",
+                                           "file:point:1:pause=nan",
                                            "file:point:1:fail:more"};
     for (size_t i = 0; i < sizeof nonsense / sizeof *nonsense; i++) {
         int said;
@@ -137,11 +154,9 @@ static void nonsense_is_told_and_does_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(unarmed_is_passed),
-        cmocka_unit_test(kill_ends_the_process),
-        cmocka_unit_test(fail_refuses_from_then_on),
-        cmocka_unit_test(pause_sleeps_each_time),
-        cmocka_unit_test(nonsense_is_told_and_does_nothing),
+        cmocka_unit_test(unarmed_is_passed),      cmocka_unit_test(several_places_count_for_themselves),
+        cmocka_unit_test(kill_ends_the_process),  cmocka_unit_test(fail_refuses_from_then_on),
+        cmocka_unit_test(pause_sleeps_each_time), cmocka_unit_test(nonsense_is_told_and_does_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,9 @@
 /* A rank that does not come: the others say so within the bound, and the world goes on to an orderly end. */
 #include "comm_test.h"
 
+#include <pthread.h>
+#include <time.h>
+
 enum { BOUND_MS = 300 };
 
 /* The last rank stays away from a barrier; its peers' verdicts come through the world, which still works. */
@@ -36,11 +39,47 @@ static void mpi_says_how_long_it_waited(void **state)
     miss_a_barrier(COMM_MPI);
 }
 
+static void *raise_soon(void *alarm)
+{
+    nanosleep(&(struct timespec){.tv_nsec = 50 * 1000 * 1000}, NULL);
+    base_alarm_raise(alarm, "rank 7 is lost");
+    base_alarm_raise(alarm, "rank 8 is lost");
+    return NULL;
+}
+
+/* The bound is an hour away; the test's own is what fails if the alarm is not heard. */
+static void hear_an_alarm(comm_kind kind)
+{
+    static base_alarm alarms[3];
+    base_alarm *alarm = &alarms[kind - 1];
+    comm_group *group = NULL;
+    comm_group_options options = {.kind = kind, .timeout_ms = 3600 * 1000, .alarm = alarm};
+    EVERYWHERE(comm_group_create(world, &options, &group) == BASE_OK);
+    int good = 1;
+    if (rank < size - 1) {
+        pthread_t thread;
+        good = pthread_create(&thread, NULL, raise_soon, alarm) == 0;
+        good = good && comm_barrier(group) == BASE_PEER && strcmp(base_status_message(), "rank 7 is lost") == 0;
+        pthread_join(thread, NULL);
+    }
+    EVERYWHERE(good);
+    comm_group_destroy(&group);
+}
+
+static void an_alarm_ends_a_wait(void **state)
+{
+    (void)state;
+    hear_an_alarm(COMM_MPI);
+    if (comm_world_get_info(world)->nodes == 1)
+        hear_an_alarm(COMM_SHM);
+}
+
 int main(void)
 {
     test_open_world();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shm_names_the_missing_rank),
+        cmocka_unit_test(an_alarm_ends_a_wait),
         cmocka_unit_test(mpi_says_how_long_it_waited),
     };
     return test_close_world(cmocka_run_group_tests_name("comm_lost", tests, NULL, NULL));

@@ -104,10 +104,39 @@ static void node_memory_that_cannot_be_had_fails_everywhere(void **state)
     comm_node_memory_destroy(&memory);
 }
 
+/* The first `count` ranks work together while the others rest; then all meet again. */
+static int work_in_a_part_of(int count)
+{
+    comm_world *part = NULL;
+    int good = comm_world_split(world, count, &part) == BASE_OK && (part != NULL) == (rank < count);
+    if (good && part) {
+        const comm_world_info *info = comm_world_get_info(part);
+        good = info->rank == rank && info->size == count && info->node_size <= count;
+        comm_group *group = NULL;
+        comm_group_options options = {.kind = COMM_AUTO, .timeout_ms = 60000};
+        int64_t ranks = 1;
+        good = good && comm_group_create(part, &options, &group) == BASE_OK;
+        good = good && comm_small_all_reduce(group, &ranks, 1, COMM_I64, COMM_SUM) == BASE_OK && ranks == count;
+        comm_group_destroy(&group);
+        good = comm_world_agree(part, BASE_OK) == BASE_OK && good;
+        comm_world_close(&part, 0);
+    }
+    return comm_world_rest(world) == BASE_OK && good && !part;
+}
+
+static void parts_of_the_world_work_while_others_rest(void **state)
+{
+    (void)state;
+    for (int turn = 0; turn < 2; turn++)
+        for (int count = 1; count <= size; count++)
+            EVERYWHERE(work_in_a_part_of(count));
+}
+
 int main(void)
 {
     test_open_world();
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(parts_of_the_world_work_while_others_rest),
         cmocka_unit_test(info_is_consistent),
         cmocka_unit_test(agreement_of_good_ranks_is_good),
         cmocka_unit_test(the_lowest_failing_rank_speaks),

@@ -125,7 +125,7 @@ static void check_graph(uint32_t number, const char *loss)
     float *before = BASE_NEW_ARRAY(arena, float, elements), *after = BASE_NEW_ARRAY(arena, float, elements);
     double *direction = BASE_NEW_ARRAY(arena, double, elements);
     assert_true(before && after && direction);
-    base_phases phases;
+    base_phases phases = {0};
     run_step_result result;
     memcpy(before, params, elements * sizeof *params);
     assert_int_equal(run_step_train(&job, 0, NULL, &phases, &result), BASE_OK);
@@ -167,7 +167,7 @@ static void a_step_allocates_nothing(void **state)
         open_job(text, &config, &job);
         uint64_t count = 0;
         for (int64_t s = 0; s < 100; s++) {
-            base_phases phases;
+            base_phases phases = {0};
             run_step_result result;
             assert_int_equal(run_step_train(&job, s, NULL, &phases, &result), BASE_OK);
             if (s == 1)

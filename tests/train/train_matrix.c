@@ -94,7 +94,7 @@ static base_status train(run_job *job, int64_t steps, const char *label)
     double losses[STEPS_MAX] = {0};
     char digest[17];
     for (int64_t s = 0; s < steps; s++) {
-        base_phases phases;
+        base_phases phases = {0};
         run_step_result result;
         BASE_TRY(run_step_train(job, s, NULL, &phases, &result));
         losses[s] = result.loss;
@@ -104,7 +104,7 @@ static base_status train(run_job *job, int64_t steps, const char *label)
     BASE_TRY(same_everywhere(job->world, "the losses", (const char *)losses, sizeof losses));
     /* Evaluation leaves training as it is, and is the same everywhere too. */
     double test[2];
-    BASE_TRY(run_step_evaluate(job, &test[0], &test[1]));
+    BASE_TRY(run_step_evaluate(job, NULL, &test[0], &test[1]));
     BASE_TRY(same_everywhere(job->world, "the test results", (const char *)test, sizeof test));
     if (job->info.rank != 0)
         return BASE_OK;

@@ -1,0 +1,74 @@
+#include "run_environment.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static json_t *each_once(const char *names, size_t width, int count)
+{
+    json_t *hosts = json_array();
+    for (int r = 0; r < count; r++) {
+        const char *host = names + (size_t)r * width;
+        int known = 0;
+        for (int i = 0; i < r && !known; i++)
+            known = strcmp(names + (size_t)i * width, host) == 0;
+        if (!known)
+            json_array_append_new(hosts, json_string(host));
+    }
+    return hosts;
+}
+
+base_status run_environment_hosts(comm_world *world, json_t **hosts)
+{
+    const comm_world_info *info = comm_world_get_info(world);
+    char *all = calloc((size_t)info->size, sizeof info->host);
+    base_status status = all ? BASE_OK : BASE_FAIL(BASE_ERROR, "out of memory for the names of %d hosts", info->size);
+    status = comm_world_agree(world, status);
+    if (status == BASE_OK)
+        status = comm_world_all_gather(world, info->host, sizeof info->host, all);
+    if (status == BASE_OK)
+        *hosts = each_once(all, sizeof info->host, info->size);
+    free(all);
+    return status;
+}
+
+void run_environment_date(char text[32])
+{
+    time_t now = time(NULL);
+    struct tm utc;
+    gmtime_r(&now, &utc);
+    strftime(text, 32, "%Y-%m-%dT%H:%M:%SZ", &utc);
+}
+
+json_t *run_environment_text(const char *bytes)
+{
+    json_t *json = json_string(bytes);
+    if (json)
+        return json;
+    char ascii[4096];
+    size_t n = 0;
+    for (; bytes[n] && n < sizeof ascii - 1; n++)
+        ascii[n] = (unsigned char)bytes[n] < 0x80 ? bytes[n] : '?';
+    ascii[n] = '\0';
+    return json_string(ascii);
+}
+
+json_t *run_environment_json(const run_job *job, json_t *hosts, const char *command, const char *date)
+{
+    base_device_info device;
+    job->device_table->info(job->device, &device);
+    json_t *json = json_object();
+    json_object_set_new(json, "ddpt", json_string(DDPT_VERSION));
+    json_object_set_new(json, "mpi", json_string(job->info.library));
+    json_object_set_new(json, "launcher", json_string(job->info.launcher));
+    json_object_set_new(json, "blas", json_string(job->ops->libraries(job->context)));
+    json_object_set_new(json, "kernels", json_string(job->ops->name));
+    json_object_set_new(json, "compiler", json_string(DDPT_COMPILER));
+    json_object_set_new(json, "cpu", json_string(device.name));
+    json_object_set_new(json, "cores", json_integer(job->cores));
+    json_object_set_new(json, "gpu", json_null());
+    json_object_set_new(json, "hosts", json_incref(hosts));
+    json_object_set_new(json, "command", run_environment_text(command));
+    json_object_set_new(json, "date", json_string(date));
+    return json;
+}
