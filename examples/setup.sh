@@ -23,13 +23,25 @@ setup_needs='
     module:hwloc               libhwloc-dev               hwloc-devel         hwloc-devel       hwloc       hwloc
     module:libprotobuf-c       libprotobuf-c-dev          protobuf-c-devel    libprotobuf-c-devel protobuf-c protobuf-c
     command:protoc-c           protobuf-c-compiler        protobuf-c-compiler protobuf-c        protobuf-c  protobuf-c
+    module:libzmq              libzmq3-dev                zeromq-devel        zeromq-devel      zeromq      libzmq
+    module:libmicrohttpd       libmicrohttpd-dev          libmicrohttpd-devel libmicrohttpd-devel libmicrohttpd libmicrohttpd
+    module:ncursesw            libncurses-dev             ncurses-devel       ncurses-devel     ncurses     ncurses
 '
-# Without it everything works, but convolution is slower.
+# Without these everything works, but convolution is slower, and reports of scaling experiments have no pictures.
 setup_wishes='
+    command:gnuplot            gnuplot-nox                gnuplot             gnuplot           gnuplot     gnuplot
     header:oneapi/dnnl/dnnl.h  libdnnl-dev                onednn-devel        onednn-devel      onednn      onednn
 '
 setup_test_needs='
     module:cmocka              libcmocka-dev              libcmocka-devel     libcmocka-devel   cmocka      cmocka
+'
+# Tests that lack one of these are skipped: live views are looked at, and telemetry is read in another language.
+setup_test_wishes='
+    command:tmux               tmux                       tmux                tmux              tmux        tmux
+    command:curl               curl                       curl                curl              curl        curl
+    command:protoc             protobuf-compiler          protobuf-compiler   protobuf-devel    protobuf    protobuf
+    python3:zmq                python3-zmq                python3-pyzmq       python3-pyzmq     python-pyzmq py-pyzmq
+    python3:google.protobuf    python3-protobuf           python3-protobuf    python3-protobuf  python-protobuf py-protobuf
 '
 setup_mpich='
     mpi:mpich                  mpich,libmpich-dev         mpich-devel         mpich-devel       mpich       mpich
@@ -74,6 +86,7 @@ setup_probe()
     case $1 in
     command:*) setup_has "$probe_name" ;;
     module:*) setup_has pkg-config && pkg-config --exists "$probe_name" 2>/dev/null ;;
+    python3:*) setup_has python3 && python3 -c "import $probe_name" 2>/dev/null ;;
     header:*) setup_has cc && printf '#include <%s>\n' "$probe_name" | cc -E - >/dev/null 2>&1 ;;
     *) false ;;
     esac

@@ -41,6 +41,48 @@ base_status command_number(const char *option, const char *text, long long least
     return BASE_OK;
 }
 
+static int ascending(const void *a, const void *b)
+{
+    int x = *(const int *)a, y = *(const int *)b;
+    return (x > y) - (x < y);
+}
+
+base_status command_list(const char *option, const char *text, int least, int most, int room, int *count, int *values)
+{
+    int n = 0;
+    for (const char *rest = text;; rest++) {
+        char *end;
+        errno = 0;
+        long value = strtol(rest, &end, 10);
+        if (errno != 0 || end == rest || (*end != ',' && *end != '\0') || value < least || value > most)
+            return BASE_FAIL(BASE_USAGE,
+                             "%s = '%s': must be numbers from %d to %d with commas between them, e.g. 1,2,4", option,
+                             text, least, most);
+        if (n == room)
+            return BASE_FAIL(BASE_USAGE, "%s = '%s': at most %d numbers", option, text, room);
+        values[n++] = (int)value;
+        rest = end;
+        if (*rest == '\0')
+            break;
+    }
+    qsort(values, (size_t)n, sizeof *values, ascending);
+    *count = 0;
+    for (int i = 0; i < n; i++)
+        if (*count == 0 || values[i] != values[*count - 1])
+            values[(*count)++] = values[i];
+    return BASE_OK;
+}
+
+base_status command_share(const char *option, const char *text, double *value)
+{
+    char *end;
+    errno = 0;
+    *value = strtod(text, &end);
+    if (errno != 0 || end == text || *end != '\0' || !(*value > 0.0) || !(*value <= 1.0))
+        return BASE_FAIL(BASE_USAGE, "%s = '%s': must be a number above 0, at most 1", option, text);
+    return BASE_OK;
+}
+
 base_status command_print_json(json_t *json)
 {
     int failed = json_dumpf(json, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));

@@ -20,6 +20,10 @@ typedef struct command {
 
 extern const command command_train;
 extern const command command_eval;
+extern const command command_scale;
+extern const command command_report;
+extern const command command_coordinator;
+extern const command command_top;
 extern const command command_ckpt;
 extern const command command_summary;
 extern const command command_bench;
@@ -58,5 +62,11 @@ base_status command_bad_option(const char *name, char **argv, int index);
 
 /* A whole number from `least` to `most`. */
 base_status command_number(const char *option, const char *text, long long least, long long most, long long *value);
+
+/* "1,2,4": whole numbers from `least` to `most`, at most `room` of them; they become ascending, each once. */
+base_status command_list(const char *option, const char *text, int least, int most, int room, int *count, int *values);
+
+/* A number above 0, at most 1. */
+base_status command_share(const char *option, const char *text, double *value);
 
 #endif

@@ -4,6 +4,7 @@
 #include "run_job.h"
 #include "run_signal.h"
 #include "run_step.h"
+#include "train_observer.h"
 
 #include <getopt.h>
 #include <stdlib.h>
@@ -13,6 +14,8 @@ typedef struct train_options {
     int resume, auto_resume, allow_config_change;
     const char *resume_path;  /* NULL: the newest of the run's folder */
     const char *after_resume; /* the word behind a --resume without =, if it is no option */
+    const char *coordinator;
+    int no_coordinator;
     command_sets sets;
     int help, help_config;
 } train_options;
@@ -44,6 +47,8 @@ static base_status check(const train_options *options)
         return BASE_FAIL(BASE_USAGE,
                          "--resume and --init-from exclude each other: --resume takes the whole state of a run "
                          "to go on with it, --init-from only parameters to start a new one");
+    if (options->coordinator && options->no_coordinator)
+        return BASE_FAIL(BASE_USAGE, "--coordinator and --no-coordinator exclude each other");
     if (options->allow_config_change && !options->resume && !options->auto_resume)
         return BASE_FAIL(BASE_USAGE, "--allow-config-change needs --resume or --auto-resume");
     return BASE_OK;
@@ -64,6 +69,8 @@ static base_status parse(int argc, char **argv, train_options *options)
                                           {"auto-resume", no_argument, NULL, 'a'},
                                           {"allow-config-change", no_argument, NULL, 'w'},
                                           {"init-from", required_argument, NULL, 'i'},
+                                          {"coordinator", required_argument, NULL, 'd'},
+                                          {"no-coordinator", no_argument, NULL, 'n'},
                                           {"help", no_argument, NULL, 'h'},
                                           {"help-config", no_argument, NULL, 'c'},
                                           {NULL, 0, NULL, 0}};
@@ -76,6 +83,8 @@ static base_status parse(int argc, char **argv, train_options *options)
         case 'a': options->auto_resume = 1; break;
         case 'w': options->allow_config_change = 1; break;
         case 'i': options->init_from = optarg; break;
+        case 'd': options->coordinator = optarg; break;
+        case 'n': options->no_coordinator = 1; break;
         case 'h': options->help = 1; return BASE_OK;
         case 'c': options->help_config = 1; return BASE_OK;
         default: return command_bad_option("train", argv, optind);
@@ -102,7 +111,9 @@ static void print_outcome(const run_outcome *outcome)
               outcome->folder);
 }
 
-static base_status train(comm_world *world, const run_config *config, const train_options *options)
+/* `observer`: NULL for a run without a coordinator. */
+static base_status train(comm_world *world, const run_config *config, const train_options *options,
+                         const run_observer *observer)
 {
     run_job job;
     run_outcome outcome;
@@ -113,7 +124,8 @@ static base_status train(comm_world *world, const run_config *config, const trai
     run_train_options train = {.out = options->out,
                                .command = command_line(),
                                .resume = resumes ? &resume : NULL,
-                               .init_from = options->init_from};
+                               .init_from = options->init_from,
+                               .observer = observer};
     /* Before the set-up, which may take minutes: a batch system that ends the job then gets its status 75 too. */
     run_signal_install();
     base_status status = run_job_create(world, config, RUN_JOB_TRAIN, &job);
@@ -125,6 +137,18 @@ static base_status train(comm_world *world, const run_config *config, const trai
     /* What is left of a group that lost a rank cannot be taken down together. */
     if (status != BASE_PEER)
         run_job_destroy(&job);
+    return status;
+}
+
+static base_status observe_and_train(comm_world *world, const run_config *config, const train_options *options)
+{
+    if (options->no_coordinator)
+        return train(world, config, options, NULL);
+    train_observer *observer;
+    BASE_TRY(train_observer_create(world, options->coordinator, &observer));
+    run_observer hooks = train_observer_hooks(observer);
+    base_status status = train(world, config, options, &hooks);
+    train_observer_destroy(&observer);
     return status;
 }
 
@@ -142,7 +166,7 @@ static base_status run(int argc, char **argv)
     BASE_TRY(command_open_world(&world));
     base_status status = run_job_read_config(world, options.config, options.sets.count, options.sets.values, &config);
     if (status == BASE_OK)
-        status = train(world, config, &options);
+        status = observe_and_train(world, config, &options);
     run_config_destroy(&config);
     return status;
 }
@@ -168,6 +192,9 @@ const command command_train = {
         "      --allow-config-change  go on although keys have changed that shape the mathematics (model, data,\n"
         "                      batch, seed, optimizer); others, as epochs or device, may always change\n"
         "      --init-from DIR start a new run with the parameters of a checkpoint\n"
+        "      --coordinator ADDR  report to a coordinator that stands alone (ddpt coordinator): its address, or its\n"
+        "                      key file. Default: a thread of rank 0, which `ddpt top` finds by the run's folder\n"
+        "      --no-coordinator  report to nobody: no live view, no naming of ranks that hold the others up\n"
         "      --help-config   every key of a config: type, default, range, meaning\n"
         "  -h, --help          this text\n"
         "\n"
@@ -175,6 +202,9 @@ const command command_train = {
         "ckpt/, checkpoints as train.checkpoint says; the last step is always saved. A resumed run equals one\n"
         "that was never stopped. Relative data paths are looked up under $DDPT_DATA, beside CONFIG, and in the\n"
         "current folder.\n"
+        "\n"
+        "A rank that stops, or gets nowhere, for train.stall_timeout seconds is named with its last step and phase,\n"
+        "and the run ends with status 6.\n"
         "\n"
         "SIGTERM, SIGUSR1 or SIGUSR2 to any rank, or SIGTERM to the launcher: the run saves and ends with status 75.\n"
         "Ctrl-C: it ends within a second without saving; what was saved before stays.\n"

@@ -10,8 +10,9 @@
 #include <string.h>
 #include <time.h>
 
-static const command *const commands[] = {&command_train,   &command_eval,  &command_ckpt,
-                                          &command_summary, &command_bench, &command_doctor};
+static const command *const commands[] = {&command_train,       &command_eval,  &command_scale, &command_report,
+                                          &command_coordinator, &command_top,   &command_ckpt,  &command_summary,
+                                          &command_bench,       &command_doctor};
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 
 static comm_world *open_world;
@@ -46,8 +47,8 @@ static void print_overview(FILE *to)
           "Distributed data-parallel training from a config file.\n\n",
           to);
     for (int i = 0; i < COMMAND_COUNT; i++)
-        fprintf(to, "  %-9s %s\n", commands[i]->name, commands[i]->summary);
-    fputs("  help      this text; `ddpt help COMMAND` for one command\n\n"
+        fprintf(to, "  %-11s %s\n", commands[i]->name, commands[i]->summary);
+    fputs("  help        this text; `ddpt help COMMAND` for one command\n\n"
           "      --version  the version\n\n"
           "Start with:  mpirun -n 2 ddpt train examples/digits.cfg\n",
           to);

@@ -26,7 +26,7 @@ base_status run_environment_hosts(comm_world *world, json_t **hosts)
     status = comm_world_agree(world, status);
     if (status == BASE_OK)
         status = comm_world_all_gather(world, info->host, sizeof info->host, all);
-    if (status == BASE_OK)
+    if (status == BASE_OK && all)
         *hosts = each_once(all, sizeof info->host, info->size);
     free(all);
     return status;

@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
+#include <time.h>
 
 /* State of the loops of a run. */
 typedef struct trainer {
@@ -197,11 +197,11 @@ static base_status write_record(trainer *self, base_status status, const run_bal
  * record. */
 static void record_failure(trainer *self, base_status status)
 {
-    enum { RECORD_S = 1 };
+    static const struct timespec record = {.tv_nsec = 500 * 1000 * 1000};
     char message[1024];
     snprintf(message, sizeof message, "%s", base_status_message());
     if (self->job->info.rank != 0)
-        sleep(RECORD_S);
+        nanosleep(&record, NULL);
     else if (write_record(self, status, NULL) != BASE_OK)
         BASE_WARN("%s", base_status_message());
     BASE_FAIL(status, "%s", message);

@@ -1,5 +1,5 @@
 #!/bin/sh
-# run.sh: sets up as examples/quickstart.sh does (and installs cmocka), builds, runs the tests. Its last line is ctest's
+# run.sh: sets up as examples/quickstart.sh does (and installs what tests need), builds, runs the tests. Its last line is ctest's
 # count. An empty selection is a failure.
 #
 #     sh tests/run.sh                 everything, release build
@@ -22,6 +22,7 @@ case ${1:-} in
 esac
 
 setup_begin "ddpt tests in $root"
+setup_wishes=$setup_wishes$setup_test_wishes
 setup_install "$setup_needs$setup_test_needs"
 setup_mpi
 setup_build "$preset" "$build" -DDDPT_TESTS=ON

@@ -1,0 +1,39 @@
+/* coordinator_socket.h: libzmq as this folder uses it: one context a process, CURVE on every socket. Private to
+ * launcher/coordinator.
+ */
+#ifndef COORDINATOR_SOCKET_H
+#define COORDINATOR_SOCKET_H
+
+#include "coordinator_key.h"
+
+/* The process' context, made at the first call, with all signals blocked in its threads. As often as it was opened it
+ * must be closed, after the sockets; the last time it ends, and waits for what sockets that linger still have to send.
+ * BASE_ERROR where libzmq was built without CURVE. */
+base_status coordinator_context_open(void **context);
+void coordinator_context_close(void);
+
+typedef struct coordinator_socket_option {
+    int name, value;
+} coordinator_socket_option;
+
+/* BASE_ERROR on failure. */
+base_status coordinator_socket_create(void *context, int type, const coordinator_socket_option *options, int count,
+                                      void **socket);
+
+/* A member's socket (DEALER). It queues messages only while it is connected, and few of them. */
+base_status coordinator_socket_create_member(void *context, void **socket);
+
+/* Connects it to the address that coordinator_key_choose names, which goes to *address if that is not NULL. Does not
+ * wait for the connection. BASE_USAGE for an address or a key that is none. */
+base_status coordinator_socket_join(void *socket, const coordinator_key *key, const char **address);
+
+/* Drops what was not sent. Takes NULL. */
+void coordinator_socket_close(void **socket);
+
+/* Report `events` (zmq_socket_monitor) of `socket` to *monitor, a new socket. BASE_ERROR on failure. */
+base_status coordinator_socket_watch(void *context, void *socket, int events, void **monitor);
+
+/* The next event, 0 if there is none; *value as of zmq_socket_monitor. Does not wait. */
+int coordinator_socket_event(void *monitor, int *value);
+
+#endif

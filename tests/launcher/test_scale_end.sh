@@ -1,0 +1,77 @@
+#!/bin/sh
+# ddpt scale that is told to end, or killed, leaves no process.
+. "$(dirname "$0")/command_test.sh"
+tools=$4
+small="--set data.train_samples=512 --set data.test_samples=64"
+
+# Each rank notes its process, and that of whoever starts it.
+cat >each.sh <<END
+rank=\${PMI_RANK:-\${OMPI_COMM_WORLD_RANK:-0}}
+echo \$\$ >"$work/rank.\$rank.new"
+mv "$work/rank.\$rank.new" "$work/rank.\$rank.pid"
+exec "\$@"
+END
+
+kill_all() {
+    for file in "$work"/*.pid; do
+        [ ! -e "$file" ] || kill -KILL "$(cat "$file")" 2>/dev/null
+    done
+}
+trap 'kill_all; rm -rf "$work"' EXIT
+
+# patiently COMMAND...: until it succeeds; fails after a minute.
+patiently() {
+    tries=1200
+    while ! "$@"; do
+        tries=$((tries - 1))
+        [ "$tries" -gt 0 ] || return 1
+        sleep 0.05
+    done
+}
+
+both_there() {
+    [ -e rank.0.pid ] && [ -e rank.1.pid ]
+}
+
+all_gone() {
+    for file in *.pid; do
+        if kill -0 "$(cat "$file")" 2>/dev/null; then return 1; fi
+    done
+}
+
+# Rank 0 sleeps in every step, so that a trial takes seconds.
+DDPT_FAILPOINT=rank-0:forward:1:pause=100
+export DDPT_FAILPOINT
+
+# ends STATUS SIGNAL COMMAND...; the STATUS of an MPI's launcher is its own affair: any.
+ends() {
+    wanted=$1
+    signal=$2
+    shift 2
+    what="$signal to $*"
+    rm -rf *.pid runs
+    "$tools/train_start" "$@" >out 2>err </dev/null &
+    job=$!
+    echo "$job" >job.pid
+    patiently both_there || fail 'no ranks'
+    [ "$signal" = KILL ] || patiently grep -q "$under_way" err || fail 'not under way'
+    kill "-$signal" "$job"
+    wait "$job"
+    got=$?
+    [ "$wanted" = any ] || [ "$got" -eq "$wanted" ] || fail "status $got, not $wanted"
+    patiently all_gone || fail 'a process is left'
+}
+
+# The line of the first trial: those after it do not end in the time of this test.
+under_way='trial 1 of 3'
+set -- "$ddpt" scale "$examples/digits.cfg" $small --workers 2 --steps 20
+for signal in INT TERM; do
+    ends 130 $signal "$@" --launcher "$mpiexec -n {n} sh $work/each.sh"
+    [ "$(grep -c '^error: interrupted$' err)" -eq 1 ] || fail 'does not say that it was interrupted'
+    [ -z "$(ls -A runs)" ] || fail 'a folder is left'
+done
+ends 137 KILL "$@" --launcher "$mpiexec -n {n} sh $work/each.sh"
+
+# Inside a job, Ctrl-C at the launcher; one rank sleeps.
+ends any INT "$mpiexec" -n 3 sh "$work/each.sh" "$@"
+finish

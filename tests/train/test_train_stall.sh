@@ -1,0 +1,110 @@
+#!/bin/sh
+# A rank that stops, or gets nowhere, is named with its last step and phase, and the run ends with status 6 and keeps its
+# checkpoints. A coordinator of the run's own or one that stands alone; a run without one says what the others saw. How
+# soon is measured with `STALL_TIMES=1`, which prints seconds beyond the timeout.
+. "$(dirname "$0")/fault_test.sh"
+
+timeout=2
+endless="--set train.epochs=100000 --set train.eval_every=0 --set train.stall_timeout=$timeout --set train.checkpoint.every_steps=50"
+
+await() {
+    patiently "$@" && return
+    fail "waits in vain for $*"
+    kill_all
+    finish
+}
+
+# The coordinator has heard of all ranks, and they have a checkpoint.
+is_known() {
+    has_checkpoint "$1" && "$ddpt" top --json "$1" >top 2>/dev/null && [ "$(grep -c '"phases_ms"' top)" -ge 3 ]
+}
+ready=is_known
+
+now_ms() { date +%s%3N; }
+
+# The stopped rank itself is ended by the launcher, where that can be done to a stopped process.
+end_the_stopped() {
+    await job_gone
+    [ -z "${STALL_TIMES:-}" ] || echo "$what: $(($(now_ms) - began - 1000 * timeout)) ms beyond the timeout"
+    kill -CONT "$stopped" 2>/dev/null
+    kill -KILL "$stopped" 2>/dev/null
+    await_end
+}
+
+# stop_rank RANK OPTION...: SIGSTOP in mid-run, after a checkpoint.
+stop_rank() {
+    who=$1
+    shift
+    what="rank $who stopped: $*"
+    rm -rf run
+    start 3 "$ddpt" train --out run $endless "$@" state.cfg
+    await all_there
+    await "$ready" run
+    stopped=$(cat "rank.$who.pid")
+    kill -STOP "$stopped"
+    began=$(now_ms)
+    end_the_stopped
+}
+
+# The launcher ends the ranks, so that its status is the one that there is.
+ended_with_6() {
+    [ "$got" -eq 6 ] || fail "status $got, not 6"
+    check_checkpoints run
+}
+
+# ---- stopped by a signal ----
+for who in 1 2; do
+    for comm in shm mpi; do
+        stop_rank $who --set train.comm=$comm
+        err_has "error: rank $who .* silent for .*: last seen in [a-z]* after step [0-9]* of [0-9]*"
+        [ "$(grep -c 'error:' err)" -eq 1 ] || fail 'more than one error'
+        ended_with_6
+        field_is run status failed
+    done
+done
+# The coordinator stops with rank 0: the others find out by themselves.
+stop_rank 0
+err_has 'error: waited .* rank.* 0'
+ended_with_6
+ready=has_checkpoint
+stop_rank 1 --no-coordinator
+err_has 'error: waited 2.0 s .* rank.* 1'
+ended_with_6
+
+# ---- alive, but nowhere: in a phase of its own ----
+for who in 0 1; do
+    for phase in data forward update; do
+        what="rank $who hangs in $phase"
+        rm -rf run
+        fail_rank=$who fail_point="rank-$who:$phase:120:pause=600000"
+        start 3 "$ddpt" train --out run $endless state.cfg
+        await all_there
+        await_end
+        fail_rank= fail_point=
+        err_has "error: rank $who .*: last seen in $phase after step 119 of [0-9]*"
+        [ "$(grep -c 'error:' err)" -eq 1 ] || fail 'more than one error'
+        ended_with_6
+        [ "$(last_step run)" = 100 ] || fail "the last checkpoint is of step $(last_step run), not 100"
+    done
+done
+
+# ---- one rank alone ----
+what='a single rank hangs'
+rm -rf run
+fail_rank=0 fail_point='rank-0:forward:120:pause=600000'
+start 0 "$ddpt" train --out run $endless state.cfg
+await_end
+fail_rank= fail_point=
+err_has 'error: rank 0 .*: last seen in forward after step 119'
+ended_with_6
+
+# ---- a slow disk is no stall ----
+what='a slow disk'
+rm -rf run
+fail_rank=1 fail_point='shard-0001.bin:opened:1:pause=5000'
+start 2 "$ddpt" train --out run --set train.stall_timeout=1 --set train.max_steps=40 state.cfg
+await all_there
+await_end
+fail_rank= fail_point=
+[ "$got" -eq 0 ] || fail "status $got, not 0"
+finish
