@@ -94,11 +94,8 @@ static void begin(void *context, run_job *job, const run_monitor_run *run)
     if (comm_world_bcast(job->world, &self->invitation, sizeof self->invitation, 0) != BASE_OK ||
         !self->invitation.valid)
         return;
-    telemetry_sender_options options = {.coordinator = &self->invitation.key,
-                                        .run_id = self->invitation.run_id,
-                                        .run = run,
-                                        .monitor = job->monitor,
-                                        .speaks = job->info.rank == 0};
+    telemetry_sender_options options = {
+        .coordinator = &self->invitation.key, .run_id = self->invitation.run_id, .run = run, .monitor = job->monitor};
     if (telemetry_sender_start(&options, &self->sender) == BASE_OK) {
         atomic_store(&run_monitor_alarm(job->monitor)->grace_ms, GRACE_MS);
         return;

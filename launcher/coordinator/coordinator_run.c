@@ -7,20 +7,21 @@
 #define SILENT_S 30.0
 
 /* How long what a rank said of itself has been void: not at all while it reports. */
-static double unheard(const coordinator_rank *rank, double now)
+static double unheard(const coordinator_run *run, const coordinator_rank *rank, double now)
 {
     double age = now - rank->heard;
-    return age > COORDINATOR_LATE_S ? age : 0.0;
+    return age > coordinator_run_late(run) ? age : 0.0;
 }
 
-void coordinator_rank_fill(const coordinator_rank *rank, double now, coordinator_rank_view *view)
+void coordinator_rank_fill(const coordinator_run *run, const coordinator_rank *rank, double now,
+                           coordinator_rank_view *view)
 {
     const telemetry_window *window = &rank->window;
     *view = (coordinator_rank_view){.rank = rank->rank,
                                     .step = rank->at.step,
                                     .phase = rank->at.phase,
                                     .silent_s = now - rank->heard,
-                                    .stuck_s = rank->at.stuck + unheard(rank, now),
+                                    .stuck_s = rank->at.stuck + unheard(run, rank, now),
                                     .lost_summaries = rank->lost};
     memcpy(view->host, rank->host, sizeof view->host);
     memcpy(view->total_s, rank->at.total, sizeof view->total_s);

@@ -9,9 +9,6 @@
 #include "coordinator_state.h"
 #include "telemetry_wire.h"
 
-/* Summaries come once a second: after this a rank is late, and what it said of itself no longer holds. */
-#define COORDINATOR_LATE_S 1.5
-
 typedef struct coordinator_rank {
     int rank;
     char host[64];
@@ -31,7 +28,8 @@ typedef struct coordinator_run {
     uint64_t number;           /* of runs, in the order in which they came */
     coordinator_run_state end; /* RUNNING until then */
     char reason[TELEMETRY_REASON_TEXT];
-    int condemned;  /* it has lost a rank */
+    int condemned;  /* it has lost a rank ... */
+    int speaker;    /* ... and this one says so */
     double heard;   /* any rank */
     double back;    /* since when it has been heard without a break */
     double stepped; /* when a step last ended, which takes all ranks; -INFINITY before */
@@ -41,6 +39,12 @@ typedef struct coordinator_run {
     int straggler_count;
     coordinator_straggler stragglers[COORDINATOR_STRAGGLERS];
 } coordinator_run;
+
+/* Without a summary for so long a rank is late, and what it said of itself no longer holds. */
+static inline double coordinator_run_late(const coordinator_run *run)
+{
+    return telemetry_interval(run->facts.stall_timeout) + 0.5;
+}
 
 /* A rank is lost: its number, with `reason` filled; -1: none is. */
 int coordinator_stall_find(const coordinator_run *run, double now, char reason[TELEMETRY_REASON_TEXT]);
@@ -53,6 +57,7 @@ double coordinator_straggler_own(const double phases[BASE_PHASE_COUNT]);
 
 /* All but the ranks themselves. */
 void coordinator_run_fill(const coordinator_run *run, double now, coordinator_run_view *view);
-void coordinator_rank_fill(const coordinator_rank *rank, double now, coordinator_rank_view *view);
+void coordinator_rank_fill(const coordinator_run *run, const coordinator_rank *rank, double now,
+                           coordinator_rank_view *view);
 
 #endif

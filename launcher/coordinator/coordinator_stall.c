@@ -4,6 +4,9 @@
 #include <math.h>
 #include <stdio.h>
 
+/* A thread that gets no turn for a moment is no rank that is gone. */
+#define LEAST_SILENCE_S 1.0
+
 /* What was said of a rank, as the end of a sentence. */
 static void write_reason(char text[TELEMETRY_REASON_TEXT], const coordinator_run *run, const coordinator_rank *rank,
                          const char *what, double seconds)
@@ -14,9 +17,9 @@ static void write_reason(char text[TELEMETRY_REASON_TEXT], const coordinator_run
              run->facts.total_steps);
 }
 
-static int is_late(const coordinator_rank *rank, double now)
+static int is_late(const coordinator_run *run, const coordinator_rank *rank, double now)
 {
-    return now - rank->heard > COORDINATOR_LATE_S;
+    return now - rank->heard > coordinator_run_late(run);
 }
 
 static const coordinator_rank *find_stuck(const coordinator_run *run, double now)
@@ -24,8 +27,8 @@ static const coordinator_rank *find_stuck(const coordinator_run *run, double now
     const coordinator_rank *found = NULL;
     for (int i = 0; i < run->rank_count; i++) {
         const coordinator_rank *rank = run->ranks[i];
-        if (!is_late(rank, now) && base_phase_is_own(rank->at.phase) && rank->at.stuck >= run->facts.stall_timeout &&
-            (!found || rank->at.stuck > found->at.stuck))
+        if (!is_late(run, rank, now) && base_phase_is_own(rank->at.phase) &&
+            rank->at.stuck >= run->facts.stall_timeout && (!found || rank->at.stuck > found->at.stuck))
             found = rank;
     }
     return found;
@@ -41,11 +44,12 @@ static double silence(const coordinator_run *run, const coordinator_rank *rank, 
 static const coordinator_rank *find_silent(const coordinator_run *run, double now)
 {
     const coordinator_rank *found = NULL;
-    if (now - run->heard > COORDINATOR_LATE_S)
+    double limit = fmax(run->facts.stall_timeout, LEAST_SILENCE_S);
+    if (now - run->heard > coordinator_run_late(run))
         return NULL; /* nobody speaks */
     for (int i = 0; i < run->rank_count; i++) {
         const coordinator_rank *rank = run->ranks[i];
-        if (silence(run, rank, now) >= run->facts.stall_timeout && (!found || rank->heard < found->heard))
+        if (silence(run, rank, now) >= limit && (!found || rank->heard < found->heard))
             found = rank;
     }
     return found;
@@ -55,7 +59,7 @@ static int all_wait(const coordinator_run *run, double now)
 {
     for (int i = 0; i < run->rank_count; i++) {
         const coordinator_rank *rank = run->ranks[i];
-        if (is_late(rank, now) || base_phase_is_own(rank->at.phase) || rank->at.stuck < run->facts.stall_timeout)
+        if (is_late(run, rank, now) || base_phase_is_own(rank->at.phase) || rank->at.stuck < run->facts.stall_timeout)
             return 0;
     }
     return run->rank_count > 0;

@@ -256,7 +256,7 @@ static void take_rank(coordinator_rank *rank, const telemetry_summary *summary, 
 
 static void take_run(coordinator_run *run, const telemetry_summary *summary, double now)
 {
-    if (now - run->heard > COORDINATOR_LATE_S)
+    if (now - run->heard > coordinator_run_late(run))
         run->back = now;
     run->heard = now;
     if (summary->at.step > summary->run.first_step)
@@ -311,8 +311,21 @@ static void tell(coordinator_run *run, coordinator_end end, void *context)
         if (rank->told || rank->at.state != COORDINATOR_RUNNING)
             continue;
         rank->told = 1;
+        message.speak = rank->rank == run->speaker;
         end(context, &rank->route, &message);
     }
+}
+
+/* Of the ranks the one that was heard last speaks: it can, even if it is the one that is stuck. */
+static void condemn(coordinator_run *run)
+{
+    const coordinator_rank *speaker = run->ranks[0];
+    for (int i = 1; i < run->rank_count; i++)
+        if (run->ranks[i]->heard > speaker->heard)
+            speaker = run->ranks[i];
+    run->end = COORDINATOR_FAILED;
+    run->condemned = 1;
+    run->speaker = speaker->rank;
 }
 
 void coordinator_state_tick(coordinator_state *self, double now, coordinator_end end, void *context)
@@ -321,10 +334,8 @@ void coordinator_state_tick(coordinator_state *self, double now, coordinator_end
         coordinator_run *run = self->runs[i];
         if (run->end == COORDINATOR_RUNNING) {
             coordinator_straggler_judge(run, now);
-            if (coordinator_stall_find(run, now, run->reason) >= 0) {
-                run->end = COORDINATOR_FAILED;
-                run->condemned = 1;
-            }
+            if (coordinator_stall_find(run, now, run->reason) >= 0)
+                condemn(run);
         }
         if (run->condemned)
             tell(run, end, context);
@@ -342,7 +353,7 @@ static int fill(const coordinator_run *run, double now, int ranks, coordinator_r
     if (!view->ranks)
         return 0;
     for (int i = 0; i < run->rank_count; i++)
-        coordinator_rank_fill(run->ranks[i], now, &view->ranks[i]);
+        coordinator_rank_fill(run, run->ranks[i], now, &view->ranks[i]);
     return 1;
 }
 

@@ -126,16 +126,16 @@ static void judge(coordinator_run *run, field *self)
     }
 }
 
-static int takes_part(const coordinator_rank *rank, double now)
+static int takes_part(const coordinator_run *run, const coordinator_rank *rank, double now)
 {
-    return now - rank->heard <= 2.0 * COORDINATOR_LATE_S;
+    return now - rank->heard <= 2.0 * coordinator_run_late(run);
 }
 
 void coordinator_straggler_judge(coordinator_run *run, double now)
 {
     size_t count = 0;
     for (int i = 0; i < run->rank_count; i++) {
-        if (!takes_part(run->ranks[i], now))
+        if (!takes_part(run, run->ranks[i], now))
             continue;
         if (!run->ranks[i]->fresh)
             return;
@@ -146,7 +146,7 @@ void coordinator_straggler_judge(coordinator_run *run, double now)
     field self = {.ranks = malloc(count * sizeof *self.ranks), .numbers = malloc(count * sizeof *self.numbers)};
     if (self.ranks && self.numbers) {
         for (int i = 0; i < run->rank_count; i++)
-            if (takes_part(run->ranks[i], now))
+            if (takes_part(run, run->ranks[i], now))
                 self.ranks[self.count++] = run->ranks[i];
         judge(run, &self);
     }

@@ -18,7 +18,6 @@
 
 /* A look at the rank's progress, and a new try where a summary could not leave. */
 enum { LOOK_MS = 100 };
-#define SUMMARY_S 1.0
 
 /* The step loop gets so long to leave by itself when a peer is lost. */
 #define LEAVE_S 1.0
@@ -26,14 +25,13 @@ enum { LOOK_MS = 100 };
 struct telemetry_sender {
     telemetry_gather gather;
     char run_id[33];
-    int speaks;
+    double interval; /* between summaries */
     void *context, *socket;
     int wake; /* eventfd: written to when stopping */
     atomic_int stopping;
     pthread_t thread;
 
     double leave_by; /* 0: no peer is lost */
-    char reason[TELEMETRY_REASON_TEXT];
 
     base_status status; /* how the run ended; set before stopping */
     char message[TELEMETRY_REASON_TEXT];
@@ -86,9 +84,11 @@ static void take_end(telemetry_sender *self, const telemetry_end *end)
 {
     if (self->leave_by > 0.0 || strcmp(end->run_id, self->run_id) != 0)
         return;
-    memcpy(self->reason, end->reason, sizeof self->reason);
     self->leave_by = base_time_now() + LEAVE_S;
-    base_alarm_raise(run_monitor_alarm(self->gather.monitor), self->speaks ? self->reason : "");
+    /* Not by way of the step loop, which may hang: the first rank that leaves takes all others with it. */
+    if (end->speak)
+        BASE_RANK_ERROR("%s", end->reason);
+    base_alarm_raise(run_monitor_alarm(self->gather.monitor), "");
 }
 
 static void receive(telemetry_sender *self)
@@ -101,14 +101,6 @@ static void receive(telemetry_sender *self)
             message.kind == TELEMETRY_END)
             take_end(self, &message.end);
     zmq_msg_close(&content);
-}
-
-/* The step loop hangs in something that does not see the alarm. */
-static void leave(const telemetry_sender *self)
-{
-    if (self->speaks)
-        BASE_RANK_ERROR("%s", self->reason);
-    _exit(BASE_PEER);
 }
 
 /* ---- the thread ---- */
@@ -124,9 +116,9 @@ static void *work(void *argument)
         if (urgent)
             due = now;
         if (now >= due && send_summary(self))
-            due = urgent || now - due > SUMMARY_S ? now + SUMMARY_S : due + SUMMARY_S;
+            due = urgent || now - due > self->interval ? now + self->interval : due + self->interval;
         if (self->leave_by > 0.0 && now >= self->leave_by)
-            leave(self);
+            _exit(BASE_PEER); /* the step loop hangs in something that does not see the alarm */
         zmq_poll(items, sizeof items / sizeof *items, LOOK_MS);
         receive(self);
     }
@@ -179,7 +171,7 @@ base_status telemetry_sender_start(const telemetry_sender_options *options, tele
     if (!self)
         return BASE_FAIL(BASE_ERROR, "out of memory for the sender of telemetry");
     self->wake = -1;
-    self->speaks = options->speaks;
+    self->interval = telemetry_interval(options->run->stall_timeout);
     snprintf(self->run_id, sizeof self->run_id, "%s", options->run_id);
     base_status status = open_all(self, options);
     if (status == BASE_OK)

@@ -2,9 +2,9 @@
  *
  * Training never waits for it. A summary that cannot be sent is dropped; the next one says as much, since summaries
  * carry sums since the start of the run. The thread reconnects by itself. When the coordinator says that a rank is
- * lost, it raises the monitor's alarm, upon which the step loop leaves with BASE_PEER; if that does not happen within a
- * second (the loop hangs in something else than a wait for peers), it prints the reason and ends the process with
- * status 6.
+ * lost, it prints the reason, if it is this rank that is to speak for all, and raises the monitor's alarm, upon which
+ * the step loop leaves with BASE_PEER and nothing to add; if that does not happen within a second (the loop hangs in
+ * something else than a wait for peers), it ends the process with status 6.
  */
 #ifndef TELEMETRY_SENDER_H
 #define TELEMETRY_SENDER_H
@@ -19,7 +19,6 @@ typedef struct telemetry_sender_options {
     const char *run_id;                 /* 32 hexadecimal digits, the same on all ranks; copied */
     const run_monitor_run *run;         /* copied */
     run_monitor *monitor;               /* borrowed until stop; this thread becomes its watcher */
-    int speaks;                         /* prints what the coordinator says of a lost rank (one rank of a run) */
 } telemetry_sender_options;
 
 /* Local. Starts the thread, all signals blocked in it; does not wait for a connection. */

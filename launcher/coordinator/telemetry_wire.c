@@ -150,6 +150,7 @@ static uint8_t *pack_end(const telemetry_end *from, size_t *nbytes)
     wire_end to = DDPT__TELEMETRY__V1__END_RUN__INIT;
     to.run_id = (char *)from->run_id;
     to.reason = (char *)from->reason;
+    to.speak = from->speak != 0;
     wire_message message = DDPT__TELEMETRY__V1__MESSAGE__INIT;
     message.body_case = DDPT__TELEMETRY__V1__MESSAGE__BODY_END_RUN;
     message.end_run = &to;
@@ -159,6 +160,7 @@ static uint8_t *pack_end(const telemetry_end *from, size_t *nbytes)
 static int take_end(telemetry_end *to, const wire_end *from)
 {
     TELEMETRY_WIRE_TEXT(to->reason, from->reason);
+    to->speak = from->speak != 0;
     return telemetry_wire_to_run_id(to->run_id, from->run_id);
 }
 

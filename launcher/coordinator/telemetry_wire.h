@@ -64,6 +64,7 @@ typedef struct telemetry_query {
 typedef struct telemetry_end {
     char run_id[33];
     char reason[TELEMETRY_REASON_TEXT];
+    int speak; /* print the reason: one rank of the run */
 } telemetry_end;
 
 typedef enum telemetry_kind { TELEMETRY_SUMMARY, TELEMETRY_QUERY, TELEMETRY_END } telemetry_kind;
@@ -76,6 +77,14 @@ typedef struct telemetry_message {
         telemetry_end end;
     };
 } telemetry_message;
+
+/* How often a rank sends a summary, in s: so often that a few fit into the run's stall timeout. */
+static inline double telemetry_interval(double stall_timeout)
+{
+    if (stall_timeout <= 0.0 || stall_timeout >= 4.0)
+        return 1.0;
+    return stall_timeout > 0.4 ? 0.25 * stall_timeout : 0.1;
+}
 
 /* The bytes of a Message, malloc'd; NULL when memory is short. */
 uint8_t *telemetry_wire_pack(const telemetry_message *message, size_t *nbytes);

@@ -168,10 +168,10 @@ typedef struct scaling_analysis {
 } scaling_analysis;
 
 typedef struct scaling_options {
-    double target_efficiency; /* 0.7 */
-    int predict_count;        /* 0: 2x, 4x, 16x the largest n */
-    int predict[SCALING_PREDICTION_MAX];
-    uint64_t seed; /* of the bootstrap */
+    double target_efficiency;            /* 0.7 */
+    int predict_count;                   /* 0: 2x, 4x, 16x the largest n */
+    int predict[SCALING_PREDICTION_MAX]; /* each at least 1 */
+    uint64_t seed;                       /* of the bootstrap */
 } scaling_options;
 
 /* `options` may be all zeros. Fails only for lack of memory, and with BASE_DATA where there is no trial, a time is no

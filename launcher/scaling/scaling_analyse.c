@@ -4,7 +4,6 @@
 #include <limits.h>
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define TARGET 0.7
 
@@ -13,10 +12,10 @@ static int choose_targets(const scaling_options *options, int largest, int *work
 {
     static const int factors[] = {2, 4, 16};
     int count = 0;
-    if (options->predict_count > 0) {
-        memcpy(workers, options->predict, (size_t)options->predict_count * sizeof *workers);
-        return options->predict_count;
-    }
+    for (; count < options->predict_count && count < SCALING_PREDICTION_MAX; count++)
+        workers[count] = options->predict[count];
+    if (count > 0)
+        return count;
     for (size_t i = 0; i < sizeof factors / sizeof *factors; i++)
         if (largest <= INT_MAX / factors[i])
             workers[count++] = factors[i] * largest;

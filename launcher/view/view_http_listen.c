@@ -37,7 +37,7 @@ static int open_socket(const struct addrinfo *found)
 
 static base_status describe(view_http_place *place)
 {
-    struct sockaddr_storage bound;
+    struct sockaddr_storage bound = {0};
     socklen_t size = sizeof bound;
     char host[256], port[16];
     if (getsockname(place->fd, (struct sockaddr *)&bound, &size) != 0)

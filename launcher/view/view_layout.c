@@ -80,31 +80,45 @@ static void draw_progress(const page *self)
         view_cells_put_right(self->cells, x + self->room, 1, 9, VIEW_STRONG, view_text_percent(done, text));
 }
 
-/* "label value" pairs with a gap between them; what does not fit is left out. */
-static void draw_pair(const page *self, int *x, int y, const char *label, const char *value)
+/* "label value" pairs on one line, close together if they must be; what does not fit is left out. */
+typedef struct pair {
+    const char *label, *value;
+} pair;
+
+static int pair_width(const pair *p)
 {
-    enum { GAP = 3 };
-    int end = self->x + self->room, width = (int)(strlen(label) + strlen(value)) + 1;
-    if (*x + width > end)
-        return;
-    *x += view_cells_put(self->cells, *x, y, end - *x, VIEW_FAINT, label) + 1;
-    *x += view_cells_put(self->cells, *x, y, end - *x, VIEW_PLAIN, value) + GAP;
+    return (int)(strlen(p->label) + strlen(p->value)) + 1;
+}
+
+static void draw_pairs(const page *self, int y, const pair *pairs, int count)
+{
+    int x = self->x, end = self->x + self->room, gap = 3, wide = -gap;
+    for (int i = 0; i < count; i++)
+        wide += gap + pair_width(&pairs[i]);
+    gap = wide > self->room ? 2 : gap;
+    for (int i = 0; i < count && x + pair_width(&pairs[i]) <= end; i++) {
+        x += view_cells_put(self->cells, x, y, end - x, VIEW_FAINT, pairs[i].label) + 1;
+        x += view_cells_put(self->cells, x, y, end - x, VIEW_PLAIN, pairs[i].value) + gap;
+    }
+}
+
+static const char *part_of(int64_t part, int64_t whole, char text[2 * VIEW_TEXT])
+{
+    char all[VIEW_TEXT], done[VIEW_TEXT];
+    snprintf(text, 2 * VIEW_TEXT, whole > 0 ? "%s of %s" : "%s", view_text_count(part, done),
+             view_text_count(whole, all));
+    return text;
 }
 
 static void draw_position(const page *self)
 {
     const coordinator_run_view *run = self->run;
-    char text[VIEW_TEXT], all[VIEW_TEXT], value[2 * VIEW_TEXT + 4];
-    int x = self->x;
-    snprintf(value, sizeof value, run->total_steps > 0 ? "%s of %s" : "%s", view_text_count(run->step, text),
-             view_text_count(run->total_steps, all));
-    draw_pair(self, &x, 2, "step", value);
-    snprintf(value, sizeof value, run->epochs > 0 ? "%s of %s" : "%s", view_text_count(run->epoch, text),
-             view_text_count(run->epochs, all));
-    draw_pair(self, &x, 2, "epoch", value);
-    draw_pair(self, &x, 2, "elapsed", view_text_duration(run->elapsed_s, text));
-    if (!view_run_is_over(run))
-        draw_pair(self, &x, 2, "left", view_text_duration(run->remaining_s, text));
+    char step[2 * VIEW_TEXT], epoch[2 * VIEW_TEXT], elapsed[VIEW_TEXT], left[VIEW_TEXT];
+    const pair pairs[] = {{"step", part_of(run->step, run->total_steps, step)},
+                          {"epoch", part_of(run->epoch, run->epochs, epoch)},
+                          {"elapsed", view_text_duration(run->elapsed_s, elapsed)},
+                          {"left", view_text_duration(run->remaining_s, left)}};
+    draw_pairs(self, 2, pairs, view_run_is_over(run) ? 3 : 4);
 }
 
 /* ---- loss and figures ---- */
@@ -174,7 +188,7 @@ static void draw_figures(const page *self, int x, int y, int rows)
 static int alert_lines(const page *self, const view_alert *alerts, int count)
 {
     int most = self->cells && self->cells->height < VIEW_LINES ? (self->cells->height - 6) / 3 : ALERT_LINES;
-    int lines = self->screen->lost[0] ? view_cells_wrap(NULL, 0, 0, self->room, 2, VIEW_BAD, self->screen->lost) : 0;
+    int lines = self->screen->lost[0] ? view_cells_wrap(NULL, 0, 0, self->room, 3, VIEW_BAD, self->screen->lost) : 0;
     for (int i = 0; i < count && lines < most; i++)
         lines += view_cells_wrap(NULL, 0, 0, self->room, 2, VIEW_PLAIN, alerts[i].text);
     return lines < most ? lines : most;
@@ -218,9 +232,10 @@ static void draw_help(const page *self)
         "n, p         the next run, the one before, where the coordinator knows several",
         "?            close this",
         "",
-        "A step of a rank: D data, F forward, B backward, w wait for the last rank, R reduce (communication that "
-        "nothing "
-        "hides), U update, o other, C checkpoint, E evaluate.",
+        "Bars are a mean step of the rank, by phase:",
+        "D data      F forward   B backward   U update   o other",
+        "w wait for the last rank   R reduce, where nothing hides it",
+        "C checkpoint   E evaluate",
         "",
         "Own time: the step without w and R. Efficiency so far: the share of the ranks' time in F, B and U.",
     };

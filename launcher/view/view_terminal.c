@@ -98,7 +98,7 @@ static int start_colours(void)
     const char *none = getenv("NO_COLOR");
     if ((none && *none) || !has_colors() || start_color() != OK || use_default_colors() != OK || COLORS < 8)
         return 0;
-    for (short i = 0; i < VIEW_STYLES; i++) {
+    for (int i = 0; i < VIEW_STYLES; i++) {
         const look *l = &looks[i];
         if (COLORS >= 256)
             init_pair((short)(i + 1), l->text, l->ground);
@@ -160,8 +160,8 @@ static void explain_loss(terminal *self)
         return;
     if (localtime_r(&self->state.since, &local))
         strftime(hour, sizeof hour, "%H:%M:%S", &local);
-    snprintf(self->lost, sizeof self->lost, "no answer since %s%s: %s", hour,
-             self->have ? ", this is the last state" : "",
+    snprintf(self->lost, sizeof self->lost, "no answer since %s%s; %s", hour,
+             self->have ? ": this is the last state" : "",
              self->state.failure[0] ? self->state.failure : self->options->address);
 }
 

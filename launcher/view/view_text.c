@@ -7,7 +7,9 @@
 
 static const char *unknown(char text[VIEW_TEXT])
 {
-    return strcpy(text, "-");
+    text[0] = '-';
+    text[1] = '\0';
+    return text;
 }
 
 const char *view_text_duration(double seconds, char text[VIEW_TEXT])

@@ -39,6 +39,8 @@ static void every_step_is_in_it(void **state)
             check(&curve, 0, step, COORDINATOR_CURVE);
     }
     assert_in_range(curve.count, COORDINATOR_CURVE / 2, COORDINATOR_CURVE);
+    for (int i = 0; i < curve.count - 1; i++) /* all as long as each other but the one that grows */
+        assert_int_equal(curve.points[i].steps, curve.least);
 }
 
 /* As summaries come: some hundred steps at a time, sometimes none. */

@@ -87,6 +87,29 @@ static void viewer_sees_what_workers_say(void **state)
     telemetry_peer_close(&worker);
 }
 
+/* An answer that came too late is not taken for that to the next question. */
+static void late_answer_is_dropped(void **state)
+{
+    (void)state;
+    coordinator_client *client;
+    coordinator_view view = {0};
+    const coordinator_query all = {0}, none = {.run_id = telemetry_test_run_id(8)};
+    telemetry_peer worker = telemetry_peer_open(&key, key.addresses[0]);
+    telemetry_summary summary = telemetry_test_summary(7, 0, 1, 0, 12);
+    telemetry_peer_send_summary(&worker, &summary);
+    wait_received(1);
+    assert_int_equal(coordinator_client_open(&key, &client), BASE_OK);
+    assert_int_equal(coordinator_client_query(client, &all, 60000, &view), BASE_OK);
+    for (int i = 0; i < 20; i++) {
+        coordinator_client_query(client, &all, 0, &view); /* does not wait */
+        assert_int_equal(coordinator_client_query(client, &none, 60000, &view), BASE_OK);
+        assert_int_equal(view.run_count, 0);
+    }
+    coordinator_view_clear(&view);
+    coordinator_client_close(&client);
+    telemetry_peer_close(&worker);
+}
+
 /* From any thread, while messages come. */
 static void *look_often(void *context)
 {
@@ -189,8 +212,8 @@ static void bad_messages_are_counted(void **state)
     telemetry_peer_send(&peer, bytes, nbytes);    /* malformed: not for a coordinator */
     telemetry_peer_send(&peer, large, LARGE);     /* oversized */
     telemetry_peer_send(&peer, large, LARGE - 1); /* malformed */
-    assert_int_equal(zmq_send(peer.socket, "a", 1, ZMQ_SNDMORE), 1);
-    telemetry_peer_send(&peer, "b", 1);        /* malformed: of two frames */
+    assert_int_equal(zmq_send(peer.socket, "\x12\x00", 2, ZMQ_SNDMORE), 2);
+    telemetry_peer_send(&peer, "\x12\x00", 2); /* malformed: of two frames */
     telemetry_peer_send(&peer, "\x12\x00", 2); /* a query */
     wait_received(10);
     const coordinator_counts wanted = {
@@ -426,14 +449,23 @@ static void coordinator_within_a_run(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(viewer_sees_what_workers_say),    TEST(views_are_safe_beside_messages),
-        TEST(client_says_that_nobody_answers), TEST(client_says_that_its_key_is_refused),
-        TEST(client_wants_a_valid_key),        TEST(bad_messages_are_counted),
-        TEST(huge_message_does_not_come_in),   TEST(wrong_member_is_refused),
-        TEST(server_key_is_no_member),         TEST(wrong_server_key_is_refused),
-        TEST(peer_without_keys_is_refused),    TEST(junk_is_refused),
-        TEST(silent_peer_learns_nothing),      TEST(wrong_addresses_are_refused),
-        TEST(taken_address_is_said),           TEST(restarted_coordinator_has_its_keys),
+        TEST(late_answer_is_dropped),
+        TEST(viewer_sees_what_workers_say),
+        TEST(views_are_safe_beside_messages),
+        TEST(client_says_that_nobody_answers),
+        TEST(client_says_that_its_key_is_refused),
+        TEST(client_wants_a_valid_key),
+        TEST(bad_messages_are_counted),
+        TEST(huge_message_does_not_come_in),
+        TEST(wrong_member_is_refused),
+        TEST(server_key_is_no_member),
+        TEST(wrong_server_key_is_refused),
+        TEST(peer_without_keys_is_refused),
+        TEST(junk_is_refused),
+        TEST(silent_peer_learns_nothing),
+        TEST(wrong_addresses_are_refused),
+        TEST(taken_address_is_said),
+        TEST(restarted_coordinator_has_its_keys),
         TEST(coordinator_within_a_run),
     };
     return cmocka_run_group_tests(tests, telemetry_test_make_folder, telemetry_test_remove_folder);

@@ -14,13 +14,14 @@ typedef struct scene {
     telemetry_summary ranks[SIZE];
     int quiet[SIZE]; /* it does not report any more */
     int told[SIZE];  /* times that it was told to end */
+    int speaker;     /* who was told to say so; -1: nobody yet */
     char reason[TELEMETRY_REASON_TEXT];
 } scene;
 
 static int begin(void **state)
 {
     static scene self;
-    self = (scene){.now = 0.0};
+    self = (scene){.speaker = -1};
     for (int rank = 0; rank < SIZE; rank++) {
         self.ranks[rank] = telemetry_test_summary(1, rank, SIZE, 0, 10);
         self.ranks[rank].at.sequence = 1;
@@ -42,6 +43,10 @@ static void tell(void *context, const coordinator_route *to, const telemetry_end
     assert_int_equal(to->nbytes, 1);
     assert_string_equal(message->run_id, telemetry_test_run_id(1));
     self->told[to->bytes[0]]++;
+    if (message->speak) {
+        assert_true(self->speaker < 0 || self->speaker == to->bytes[0]);
+        self->speaker = to->bytes[0];
+    }
     strcpy(self->reason, message->reason);
 }
 
@@ -96,6 +101,8 @@ static void assert_told(const scene *self, const char *reason)
     for (int rank = 0; rank < SIZE; rank++)
         assert_int_equal(self->told[rank], 1);
     assert_string_equal(self->reason, reason);
+    assert_in_range(self->speaker, 0, SIZE - 1);
+    assert_int_equal(self->quiet[self->speaker], 0);
     coordinator_view view = {0};
     assert_int_equal(coordinator_state_view(self->state, self->now, "", 1, &view), BASE_OK);
     assert_int_equal(view.runs[0].state, COORDINATOR_FAILED);
@@ -226,6 +233,43 @@ static void one_of_all_does_not_come_back(void **state)
     assert_near(pass(self, 200.0), 130.0, 1e-9); /* the others are back since 100 */
 }
 
+/* Rank 0 is as good as any other: where it is gone, another one speaks. */
+static void silent_rank_0_does_not_speak(void **state)
+{
+    scene *self = *state;
+    pass(self, 5.0);
+    halt(self);
+    self->quiet[0] = 1;
+    for (int rank = 1; rank < SIZE; rank++)
+        wait_for_others(self, rank);
+    assert_near(pass(self, 40.0), 35.0, 1e-9);
+    assert_told(self, "rank 0 (node0) has been silent for 30.0 s: last seen in forward after step 100 of 5000; ending "
+                      "the run");
+    assert_int_equal(self->speaker, 1);
+}
+
+/* With a short timeout summaries come more often, and a moment's delay of one is no stall. */
+static void short_timeout_has_patience(void **state)
+{
+    scene *self = *state;
+    for (int rank = 0; rank < SIZE; rank++) {
+        self->ranks[rank].run.stall_timeout = 0.5;
+        self->ranks[rank].at.step = 0; /* in the first, which is long */
+    }
+    for (int i = 0; i < 50; i++) {
+        self->now = 0.1 * i;
+        for (int rank = 0; rank < SIZE; rank++)
+            if (rank > 0 || i % 9 == 0)
+                report(self, rank);
+        coordinator_state_tick(self->state, self->now, tell, self);
+    }
+    assert_int_equal(self->told[1], 0);
+    assert_near(telemetry_interval(0.0), 1.0, 0.0);
+    assert_near(telemetry_interval(30.0), 1.0, 0.0);
+    assert_near(telemetry_interval(2.0), 0.5, 1e-12);
+    assert_near(telemetry_interval(0.1), 0.1, 1e-12);
+}
+
 /* ---- all wait ---- */
 
 static void rank_with_fewest_steps_is_named(void **state)
@@ -313,6 +357,8 @@ int main(void)
         TEST(silent_rank_in_a_run_that_goes_on_is_not_lost),
         TEST(nobody_to_tell_when_all_are_silent),
         TEST(one_of_all_does_not_come_back),
+        TEST(silent_rank_0_does_not_speak),
+        TEST(short_timeout_has_patience),
         TEST(rank_with_fewest_steps_is_named),
         TEST(lowest_is_named_without_a_reason),
         TEST(rank_that_never_spoke_is_named),

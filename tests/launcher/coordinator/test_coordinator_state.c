@@ -374,6 +374,19 @@ static void memory_is_bounded(void **state)
     coordinator_view_clear(&view);
 }
 
+static void ranks_of_forgotten_runs_make_room(void **state)
+{
+    coordinator_state *self = state_of(state);
+    for (unsigned run = 1; run <= 5; run++) {
+        telemetry_summary summary = telemetry_test_summary(run, 0, 60000, 0, 10);
+        for (summary.rank = 0; summary.rank < 60000; summary.rank++)
+            assert_int_equal(take(self, &summary, run), COORDINATOR_ACCEPTED);
+        summary = telemetry_test_summary(run, 0, 60000, 0, 11);
+        summary.at.state = COORDINATOR_DONE;
+        assert_int_equal(take(self, &summary, run), COORDINATOR_ACCEPTED);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_state, drop_state)
 
 int main(void)
@@ -395,6 +408,7 @@ int main(void)
         TEST(resumed_run_goes_on),
         TEST(room_is_for_runs_that_are_there),
         TEST(memory_is_bounded),
+        TEST(ranks_of_forgotten_runs_make_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

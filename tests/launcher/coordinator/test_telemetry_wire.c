@@ -100,7 +100,7 @@ static void query_and_end_come_back(void **state)
 {
     (void)state;
     telemetry_message query = {.kind = TELEMETRY_QUERY, .query = {.id = 77, .ranks = 1}}, found;
-    telemetry_message end = {.kind = TELEMETRY_END, .end = {.reason = "rank 5 (node7) has been silent"}};
+    telemetry_message end = {.kind = TELEMETRY_END, .end = {.reason = "rank 5 (node7) has been silent", .speak = 1}};
     size_t nbytes;
     strcpy(query.query.run_id, telemetry_test_run_id(3));
     strcpy(end.end.run_id, telemetry_test_run_id(4));
@@ -117,6 +117,7 @@ static void query_and_end_come_back(void **state)
     assert_int_equal(found.kind, TELEMETRY_END);
     assert_string_equal(found.end.run_id, end.end.run_id);
     assert_string_equal(found.end.reason, end.end.reason);
+    assert_int_equal(found.end.speak, 1);
 }
 
 /* ---- State ---- */

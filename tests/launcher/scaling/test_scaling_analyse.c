@@ -287,6 +287,40 @@ static void repeats_make_one_point(void **state)
     assert_true(fabs(analysis.points[3].karp_flatt - 0.1) < 0.01);
 }
 
+/* Something else ran on the machine: it is seen where most trials agree, and only there. */
+static void a_disturbed_trial_does_not_count(void **state)
+{
+    (void)state;
+    add_amdahl(0.9, 8, 3, 0.002);
+    sweep.trials[4].step_s *= 2.0;
+    sweep.trials[4].parts_s[SCALING_REDUCE] = 1.0;
+    sweep.trials[9].step_s *= 1.2; /* not that far */
+    analyse();
+    assert_int_equal(analysis.points[1].disturbed, 1);
+    assert_int_equal(analysis.points[1].trials, 2);
+    assert_int_equal(analysis.points[3].disturbed, 0);
+    assert_true(fabs(analysis.points[1].step_s.value / amdahl(0.9, 2) - 1.0) < 0.01);
+    assert_true(analysis.points[1].parts_s[SCALING_REDUCE] <= 0.0);
+    assert_true(analysis.amdahl.law.ok && fabs(analysis.amdahl.parallel_fraction.value - 0.9) < 0.03);
+    assert_true(analysis.points[3].step_s.high < 1.3 * amdahl(0.9, 8));
+}
+
+static void trials_of_which_most_disagree_all_count(void **state)
+{
+    static const double times[] = {0.1, 0.1, 0.14, 0.14};
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        add(1, times[i]);
+        add(2, 0.6 * times[i]);
+        add(4, 0.3 * (1.0 + 0.3 * (i % 3))); /* all apart */
+    }
+    sweep.count -= 1;
+    analyse();
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(analysis.points[i].disturbed, 0);
+    assert_true(analysis.points[0].step_s.low <= 0.1 && analysis.points[0].step_s.high >= 0.14);
+}
+
 static void without_a_point_at_one_worker(void **state)
 {
     (void)state;
@@ -371,6 +405,8 @@ int main(void)
         TEST(parts_that_are_none),
         TEST(better_than_linear),
         TEST(repeats_make_one_point),
+        TEST(a_disturbed_trial_does_not_count),
+        TEST(trials_of_which_most_disagree_all_count),
         TEST(without_a_point_at_one_worker),
         TEST(ten_thousand_trials),
         TEST(figures_hold_through_the_whole_analysis),

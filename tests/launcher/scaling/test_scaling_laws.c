@@ -308,9 +308,10 @@ static int alpha_beta_trial(const combination *c, scaling_random *random, scalin
     int count = 0;
     for (int i = 1; i < c->set->count; i++)
         for (int k = 0; k < SIZES * c->repeats; k++) {
-            double n = c->set->workers[i], bytes = (double)sizes[k / c->repeats];
+            int64_t nbytes = sizes[k / c->repeats];
+            double n = c->set->workers[i], bytes = (double)nbytes;
             double seconds = c->truth[0] * log2(n) + c->truth[1] * bytes * 2.0 * (n - 1.0) / n;
-            reductions[count++] = (scaling_reduction){c->set->workers[i], sizes[k / c->repeats],
+            reductions[count++] = (scaling_reduction){c->set->workers[i], nbytes,
                                                       seconds * synthetic_factor(random, c->noise, c->lognormal)};
         }
     base_arena_destroy(&arena);

@@ -55,7 +55,7 @@ poll heard
 for place in '' runs/first runs/first/ runs/first/coordinator.json; do
     expect 0 "$ddpt" top --once $place
     out_has '^ digits  .*  running$'
-    out_has '^ step [0-9,]* of [0-9,]*   epoch '
+    out_has '^ step [0-9,]* of [0-9,]*  *epoch '
     out_has '^      0 *[0-9.]* m*s  [DFBwRUoCE]*'
     out_has '^      1 '
     out_lacks 'q quit'
@@ -76,11 +76,9 @@ err_has '^error: '
 cp runs/first/coordinator.json copy.json
 expect 0 "$ddpt" top --once copy.json
 out_has '^ digits '
-sed 's/"member_secret": "\(.*\)\(.\)"/"member_secret": "\2\1"/' copy.json >forged.json
-if ! cmp -s copy.json forged.json; then
-    expect 1 "$ddpt" top --once forged.json
-    is_one_error
-fi
+sed 's|"member_secret": ".*"|"member_secret": "D:)Q[IlAW!ahhC2ac:9*A}h:p?([4%wOTJ%JR%cs"|' copy.json >forged.json
+expect 1 "$ddpt" top --once forged.json
+is_one_error
 end_all
 grep -q '^error: interrupted' runs/first.err || fail "the run did not end as told: $(tail -3 runs/first.err)"
 expect 2 "$ddpt" top --once runs/first

@@ -47,7 +47,7 @@ static const screen_case cases[] = {
      0,
      {.keys = 1,
       .lost_s = 35.0,
-      .lost = "no answer since 12:03:11, this is the last state: nobody listens there",
+      .lost = "no answer since 12:03:11: this is the last state; nobody listens there",
       .address = ""}},
 };
 enum { CASES = sizeof cases / sizeof *cases };

@@ -53,8 +53,8 @@ has 'in wait, after step 3[0-9],[0-9]*</div>'
 
 what=several
 dump several
-has '<button aria-pressed="true">digits · running</button>'
-has '<button aria-pressed="false">digits · done</button>'
+has '<button aria-pressed="true">digits · digits-20261123-141500 · running</button>'
+has '<button aria-pressed="false">digits · digits-20261123-141500 · done</button>'
 
 what=hostile
 dump hostile

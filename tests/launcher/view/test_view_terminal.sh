@@ -27,7 +27,7 @@ live() {
     rm -f "$work/status" "$work/after" "$work/pid"
     tm kill-session -t view
     tm new-session -d -s view -x 80 -y 24 "env $with sh $work/$around $*"
-    shows 'ddpt\|digits\|script\|error' || fail "$*: no screen"
+    shows 'ddpt\|digits\|script\|error' || { fail "$*: no screen"; finish; }
 }
 screen() { tm capture-pane -p -t view; }
 has() { screen | grep -q -e "$1"; }
@@ -126,7 +126,7 @@ left 0
 live eight "$work/silence"
 : >"$work/silence"
 shows 'no answer for 0:00:'
-shows 'no answer since ..:..:.., this is the last state: the fixture is silent'
+shows 'no answer since ..:..:..: this is the last state; the fixture is silent'
 shows '^ *7  10.3 ms'
 rm "$work/silence"
 hides 'no answer'
@@ -137,7 +137,7 @@ left 0
 # It was silent from the start.
 : >"$work/silence"
 live eight "$work/silence"
-shows 'no answer since ..:..:..: the fixture is silent'
+shows 'no answer since ..:..:..; the fixture is silent'
 rm "$work/silence"
 shows '^ *7  10.3 ms'
 

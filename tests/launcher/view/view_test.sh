@@ -1,6 +1,6 @@
 # view_test.sh: what the tests of the views share. Sourced with the argument SERVE, the program view_serve.
 set -u
-serve=$1
+serve=$(realpath "$1")
 export LC_ALL=C.UTF-8
 unset TMUX NO_COLOR COLUMNS LINES http_proxy https_proxy HTTP_PROXY HTTPS_PROXY
 work=$(mktemp -d "${TMPDIR:-/tmp}/ddpt-view-XXXXXX") || exit 1
