@@ -69,7 +69,13 @@ void coordinator_handshakes_take(coordinator_handshakes *self, int event, int va
     case ZMQ_EVENT_ACCEPTED: open_one(self, value, now); break;
     case ZMQ_EVENT_HANDSHAKE_SUCCEEDED: self->successes++; break;
     case ZMQ_EVENT_DISCONNECTED: close_one(self, value); break;
-    default: self->refused++; self->failed = 1;
+    case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+    case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
+    case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
+        self->refused++;
+        self->failed = 1;
+        break;
+    default: break;
     }
     coordinator_handshakes_settle(self, now);
 }
