@@ -1,4 +1,4 @@
-/* comm_launcher.h: who started this process, as far as its environment tells. Internal to comm. */
+/* comm_launcher.h: who started this process, as far as its environment tells; without touching MPI. */
 #ifndef COMM_LAUNCHER_H
 #define COMM_LAUNCHER_H
 

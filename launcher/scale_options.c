@@ -1,6 +1,5 @@
 #include "scale_options.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -9,55 +8,6 @@
 enum { STEPS_LEAST = 2, STEPS_MOST = 1000000 };
 
 /* ---- command line ---- */
-
-static int ascending(const void *a, const void *b)
-{
-    int x = *(const int *)a, y = *(const int *)b;
-    return (x > y) - (x < y);
-}
-
-static int sort_once(int *values, int count)
-{
-    qsort(values, (size_t)count, sizeof *values, ascending);
-    int kept = 0;
-    for (int i = 0; i < count; i++)
-        if (kept == 0 || values[i] != values[kept - 1])
-            values[kept++] = values[i];
-    return kept;
-}
-
-/* "1,2,4" */
-static base_status parse_list(const char *option, const char *text, int most, int *count, int *values)
-{
-    *count = 0;
-    for (const char *rest = text;; rest++) {
-        char *end;
-        errno = 0;
-        long value = strtol(rest, &end, 10);
-        if (errno != 0 || *rest < '0' || *rest > '9' || (*end != ',' && *end != '\0') || value < 1 ||
-            value > SCALE_WORKERS_MAX)
-            return BASE_FAIL(BASE_USAGE, "%s = '%s': must be numbers from 1 to %d with commas between them, e.g. 1,2,4",
-                             option, text, SCALE_WORKERS_MAX);
-        if (*count == most)
-            return BASE_FAIL(BASE_USAGE, "%s = '%s': at most %d numbers", option, text, most);
-        values[(*count)++] = (int)value;
-        rest = end;
-        if (*rest == '\0')
-            break;
-    }
-    *count = sort_once(values, *count);
-    return BASE_OK;
-}
-
-static base_status parse_efficiency(const char *text, double *value)
-{
-    char *end;
-    errno = 0;
-    *value = strtod(text, &end);
-    if (errno != 0 || end == text || *end != '\0' || !(*value > 0.0) || !(*value <= 1.0))
-        return BASE_FAIL(BASE_USAGE, "--target-efficiency = '%s': must be a number above 0, at most 1", text);
-    return BASE_OK;
-}
 
 static base_status parse_number(const char *option, const char *text, long long least, long long most, int64_t *value)
 {
@@ -80,11 +30,15 @@ static base_status take(int c, char **argv, scale_options *self)
 {
     switch (c) {
     case 0: return BASE_OK;
-    case 'w': return parse_list("--workers", optarg, SCALE_POINTS_MAX, &self->worker_count, self->workers);
-    case 'p': return parse_list("--predict", optarg, SCALING_PREDICTION_MAX, &self->predict_count, self->predict);
+    case 'w':
+        return command_list("--workers", optarg, 1, SCALE_WORKERS_MAX, SCALE_POINTS_MAX, &self->worker_count,
+                            self->workers);
+    case 'p':
+        return command_list("--predict", optarg, 1, SCALE_WORKERS_MAX, SCALING_PREDICTION_MAX, &self->predict_count,
+                            self->predict);
     case 'n': return parse_number("--steps", optarg, STEPS_LEAST, STEPS_MOST, &self->steps);
     case 'r': return parse_repeats(optarg, &self->repeats);
-    case 'e': return parse_efficiency(optarg, &self->target_efficiency);
+    case 'e': return command_share("--target-efficiency", optarg, &self->target_efficiency);
     case 's': return command_sets_add(&self->sets, optarg);
     case 'o': self->out = optarg; return BASE_OK;
     case 'l': self->launcher = optarg; return BASE_OK;

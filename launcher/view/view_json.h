@@ -9,13 +9,14 @@
  *       id, name, folder, host (of rank 0)
  *       state    running, done, stopped, diverged, failed, silent;   reason: of an end that was not asked for, or ""
  *       size (ranks), hosts (how many), parameters, global_batch, total_steps, steps_per_epoch, epochs
- *       step (done), epoch (under way, from 1), loss (mean over about the last second), test_loss, test_accuracy (0 to
- * 1) samples_per_second, elapsed_s, remaining_s, efficiency (0 to 1, since the start) alerts      [{severity: note,
- * warning, alarm;  text: for people}], the most urgent first stragglers  [{rank, phase, slower (0.31: 31 %), cost
- * (share of the step that the others would save)}] curve       [[step, loss]], oldest first: the mean loss since the
- * point before ranks       [], those that have spoken, ascending: rank, host, step, phase (that runs), silent_s,
- * stuck_s, steps_per_second, own_ms, step_ms, lost_summaries phases_ms {data, forward, ...}: mean a step over about the
- * last second;  total_s {...}: since the start
+ *       step (done), epoch (under way, from 1), loss (mean over about the last second), test_loss,
+ *       test_accuracy (0 to 1), samples_per_second, elapsed_s, remaining_s, efficiency (0 to 1, since the start)
+ *       alerts      [{severity: note, warning, alarm;  text: for people}], the most urgent first
+ *       stragglers  [{rank, phase, slower (0.31: 31 %), cost (share of the step that the others would save)}]
+ *       curve       [[step, loss]], oldest first: the mean loss since the point before
+ *       ranks       [], those that have spoken, ascending:
+ *         rank, host, step, phase (that runs), silent_s, stuck_s, steps_per_second, own_ms, step_ms, lost_summaries
+ *         phases_ms {data, forward, ...}: mean a step over about the last second;  total_s {...}: since the start
  */
 #ifndef VIEW_JSON_H
 #define VIEW_JSON_H
