@@ -1,5 +1,6 @@
 #include "ckpt_wire.h"
 
+#include "base_budget.h"
 #include "ckpt.pb-c.h"
 #include "ckpt_layout.h"
 
@@ -17,28 +18,6 @@ typedef Ddpt__Ckpt__V1__Tensor wire_tensor;
 typedef Ddpt__Ckpt__V1__Piece wire_piece;
 
 /* ---- what is common to all messages ---- */
-
-/* Bytes that unpacking may still ask for. A few bytes of input can name a structure of a hundred, so the bound is some
- * multiple of the input; without one, a small file might ask for everything. */
-static size_t budget_for(size_t nbytes)
-{
-    return nbytes * 64 + 64 * 1024;
-}
-
-static void *budget_alloc(void *budget, size_t nbytes)
-{
-    size_t *left = budget;
-    if (nbytes > *left)
-        return NULL;
-    *left -= nbytes;
-    return malloc(nbytes ? nbytes : 1);
-}
-
-static void budget_free(void *budget, void *memory)
-{
-    (void)budget;
-    free(memory);
-}
 
 static uint8_t *pack(const ProtobufCMessage *message, size_t *nbytes)
 {
@@ -90,8 +69,8 @@ uint8_t *ckpt_wire_pack_file(const ckpt_wire_file *file, size_t *nbytes)
 
 int ckpt_wire_unpack_file(const uint8_t *bytes, size_t nbytes, ckpt_wire_file *file)
 {
-    size_t budget = budget_for(nbytes);
-    ProtobufCAllocator allocator = {.alloc = budget_alloc, .free = budget_free, .allocator_data = &budget};
+    size_t budget = base_budget_for(nbytes);
+    ProtobufCAllocator allocator = {.alloc = base_budget_alloc, .free = base_budget_free, .allocator_data = &budget};
     wire_file *from = ddpt__ckpt__v1__file__unpack(&allocator, nbytes, bytes);
     if (!from)
         return 0;
@@ -368,8 +347,8 @@ static ckpt_manifest *take_manifest(const wire_manifest *from, base_arena *arena
 
 ckpt_manifest *ckpt_wire_unpack(const uint8_t *bytes, size_t nbytes, base_arena *arena)
 {
-    size_t budget = budget_for(nbytes);
-    ProtobufCAllocator allocator = {.alloc = budget_alloc, .free = budget_free, .allocator_data = &budget};
+    size_t budget = base_budget_for(nbytes);
+    ProtobufCAllocator allocator = {.alloc = base_budget_alloc, .free = base_budget_free, .allocator_data = &budget};
     wire_manifest *from = ddpt__ckpt__v1__manifest__unpack(&allocator, nbytes, bytes);
     if (!from)
         return NULL;

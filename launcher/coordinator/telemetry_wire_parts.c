@@ -1,28 +1,9 @@
 #include "telemetry_wire_parts.h"
 
+#include "base_budget.h"
+
 #include <stdlib.h>
 #include <string.h>
-
-/* Bytes that unpacking may still ask for. */
-static size_t budget_for(size_t nbytes)
-{
-    return nbytes * 64 + 64 * 1024;
-}
-
-static void *budget_alloc(void *budget, size_t nbytes)
-{
-    size_t *left = budget;
-    if (nbytes > *left)
-        return NULL;
-    *left -= nbytes;
-    return malloc(nbytes ? nbytes : 1);
-}
-
-static void budget_free(void *budget, void *memory)
-{
-    (void)budget;
-    free(memory);
-}
 
 uint8_t *telemetry_wire_pack_message(const wire_message *message, size_t *nbytes)
 {
@@ -36,8 +17,8 @@ uint8_t *telemetry_wire_pack_message(const wire_message *message, size_t *nbytes
 int telemetry_wire_unpack_message(const uint8_t *bytes, size_t nbytes, int (*take)(void *to, const wire_message *from),
                                   void *to)
 {
-    size_t budget = budget_for(nbytes);
-    ProtobufCAllocator allocator = {.alloc = budget_alloc, .free = budget_free, .allocator_data = &budget};
+    size_t budget = base_budget_for(nbytes);
+    ProtobufCAllocator allocator = {.alloc = base_budget_alloc, .free = base_budget_free, .allocator_data = &budget};
     wire_message *from = ddpt__telemetry__v1__message__unpack(&allocator, nbytes, bytes);
     if (!from)
         return 0;

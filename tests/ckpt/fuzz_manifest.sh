@@ -26,7 +26,7 @@ protoc-c --c_out="$work" -I"$root/ckpt" "$root/ckpt/ckpt.proto"
 "$clang" $flags -I"$work" -I"$root/ckpt" -I"$root/runtime/base" \
     "$here/fuzz_manifest.c" "$work/ckpt.pb-c.c" \
     "$root/ckpt/ckpt_check.c" "$root/ckpt/ckpt_layout.c" "$root/ckpt/ckpt_manifest.c" "$root/ckpt/ckpt_wire.c" \
-    "$root/runtime/base/base_arena.c" "$root/runtime/base/base_status.c" \
+    "$root/runtime/base/base_arena.c" "$root/runtime/base/base_budget.c" "$root/runtime/base/base_status.c" \
     $(pkg-config --cflags --libs libprotobuf-c libxxhash) -lm -o "$work/fuzz"
 
 mkdir "$work/corpus" "$work/smallest"

@@ -28,7 +28,7 @@ protoc-c --c_out="$work" -I"$root/launcher" "$root/launcher/telemetry.proto"
     "$here/fuzz_telemetry.c" "$work/telemetry.pb-c.c" "$coordinator"/telemetry_wire*.c \
     "$coordinator/coordinator_curve.c" "$coordinator/coordinator_run.c" "$coordinator/coordinator_stall.c" \
     "$coordinator/coordinator_state.c" "$coordinator/coordinator_straggler.c" "$coordinator/coordinator_view.c" \
-    "$root/runtime/base/base_arena.c" "$root/runtime/base/base_status.c" "$root/runtime/base/base_time.c" \
+    "$root/runtime/base/base_arena.c" "$root/runtime/base/base_budget.c" "$root/runtime/base/base_status.c" "$root/runtime/base/base_time.c" \
     $(pkg-config --cflags --libs libprotobuf-c) -lm -o "$work/fuzz"
 
 mkdir "$work/corpus" "$work/smallest"
