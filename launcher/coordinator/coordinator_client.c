@@ -20,7 +20,7 @@ struct coordinator_client {
 static base_status open_sockets(coordinator_client *self, const coordinator_key *key)
 {
     const char *address;
-    BASE_TRY(coordinator_context_open(&self->context));
+    BASE_TRY(coordinator_context_create(&self->context));
     BASE_TRY(coordinator_socket_create_member(self->context, &self->socket));
     BASE_TRY(coordinator_socket_watch(self->context, self->socket,
                                       ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
@@ -50,8 +50,7 @@ void coordinator_client_close(coordinator_client **out)
         return;
     coordinator_socket_close(&self->socket);
     coordinator_socket_close(&self->monitor);
-    if (self->context)
-        coordinator_context_close();
+    coordinator_context_destroy(&self->context);
     free(self);
     *out = NULL;
 }

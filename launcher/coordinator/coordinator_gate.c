@@ -12,14 +12,7 @@
 
 /* A peer may queue so many messages of at most MESSAGE_BYTES_MAX here before it has to wait; answers to one that does
  * not read are dropped. One that connects and says nothing is gone after HANDSHAKE_MS. */
-enum {
-    QUEUE = 64,
-    ANSWERS = 16,
-    MESSAGE_BYTES_MAX = 1024 * 1024,
-    HANDSHAKE_MS = 5000,
-    LINGER_MS = 200,
-    UNBIND_MS = 1000
-};
+enum { QUEUE = 64, ANSWERS = 16, MESSAGE_BYTES_MAX = 1024 * 1024, HANDSHAKE_MS = 5000, LINGER_MS = 200 };
 
 static const coordinator_socket_option router_options[] = {{ZMQ_CURVE_SERVER, 1},
                                                            {ZMQ_RCVHWM, QUEUE},
@@ -39,15 +32,14 @@ static base_status open_router(coordinator_gate *self, const coordinator_secret 
         zmq_setsockopt(self->router, ZMQ_ZAP_DOMAIN, "ddpt", 4) != 0 ||
         zmq_setsockopt(self->router, ZMQ_CURVE_SECRETKEY, secret->server_secret, COORDINATOR_KEY_TEXT) != 0)
         return BASE_FAIL(BASE_ERROR, "cannot set up the coordinator's socket: %s", zmq_strerror(zmq_errno()));
-    return coordinator_socket_watch(self->context, self->router, coordinator_handshakes_events | ZMQ_EVENT_CLOSED,
-                                    &self->monitor);
+    return coordinator_socket_watch(self->context, self->router, coordinator_handshakes_events, &self->monitor);
 }
 
 static base_status open_zap(coordinator_gate *self)
 {
     BASE_TRY(coordinator_socket_create(self->context, ZMQ_REP, NULL, 0, &self->zap));
     if (zmq_bind(self->zap, "inproc://zeromq.zap.01") != 0)
-        return BASE_FAIL(BASE_ERROR, "this process has a coordinator already");
+        return BASE_FAIL(BASE_ERROR, "cannot ask who may speak to the coordinator: %s", zmq_strerror(zmq_errno()));
     return BASE_OK;
 }
 
@@ -55,7 +47,7 @@ base_status coordinator_gate_open(coordinator_gate *self, const coordinator_secr
 {
     *self = (coordinator_gate){.handshakes = {.longest = 1.5e-3 * HANDSHAKE_MS}};
     zmq_z85_decode(self->member, secret->key.member_public);
-    BASE_TRY(coordinator_context_open(&self->context));
+    BASE_TRY(coordinator_context_create(&self->context));
     base_status status = open_zap(self);
     if (status == BASE_OK)
         status = open_router(self, secret);
@@ -64,31 +56,15 @@ base_status coordinator_gate_open(coordinator_gate *self, const coordinator_secr
     return status;
 }
 
-/* libzmq's I/O thread stops listening in its own time, and the context may live on with other sockets. */
-static void unbind_all(coordinator_gate *self)
-{
-    zmq_pollitem_t item = {.socket = self->monitor, .events = ZMQ_POLLIN};
-    double end = base_time_now() + 1e-3 * UNBIND_MS;
-    int open = 0, event, value;
-    for (int i = 0; i < self->bind_count; i++)
-        open += zmq_unbind(self->router, self->binds[i]) == 0;
-    while (open > 0 && base_time_now() < end) {
-        zmq_poll(&item, 1, UNBIND_MS);
-        while ((event = coordinator_socket_event(self->monitor, &value)) != 0)
-            open -= event == ZMQ_EVENT_CLOSED;
-    }
-}
-
 void coordinator_gate_close(coordinator_gate *self)
 {
     if (!self->context)
         return;
-    unbind_all(self);
     if (self->router)
         zmq_close(self->router); /* lingers over the last answers */
     coordinator_socket_close(&self->monitor);
     coordinator_socket_close(&self->zap);
-    coordinator_context_close();
+    coordinator_context_destroy(&self->context);
     coordinator_handshakes_clear(&self->handshakes);
     *self = (coordinator_gate){0};
 }
@@ -129,8 +105,6 @@ static base_status bind_to(coordinator_gate *self, const char *address, char bou
     }
     if (zmq_getsockopt(self->router, ZMQ_LAST_ENDPOINT, bound, &size) != 0)
         return BASE_FAIL(BASE_ERROR, "cannot tell where the coordinator listens: %s", zmq_strerror(zmq_errno()));
-    if (self->bind_count < COORDINATOR_BINDS)
-        memcpy(self->binds[self->bind_count++], bound, COORDINATOR_ADDRESS_TEXT);
     return BASE_OK;
 }
 

@@ -11,8 +11,6 @@
 
 #include <stdint.h>
 
-enum { COORDINATOR_BINDS = 2 };
-
 typedef struct coordinator_gate {
     void *context;
     void *router;  /* messages: route, content */
@@ -20,18 +18,15 @@ typedef struct coordinator_gate {
     void *monitor; /* what became of handshakes */
     uint8_t member[32];
     coordinator_handshakes handshakes;
-    int bind_count;
-    char binds[COORDINATOR_BINDS][COORDINATOR_ADDRESS_TEXT];
 } coordinator_gate;
 
-/* Nothing is bound yet; the ZAP handler is there before anything can be. BASE_ERROR on failure, also for a second one
- * in the same process. */
+/* Nothing is bound yet; the ZAP handler is there before anything can be. BASE_ERROR on failure. */
 base_status coordinator_gate_open(coordinator_gate *self, const coordinator_secret *secret);
 
 /* Its addresses are free then. */
 void coordinator_gate_close(coordinator_gate *self);
 
-/* At most COORDINATOR_BINDS times: listen at tcp://HOST:PORT (HOST: a number, a name, * for all interfaces; PORT * for
+/* May be called more than once: listen at tcp://HOST:PORT (HOST: a number, a name, * for all interfaces; PORT * for
  * a free one) or ipc://PATH, and add the addresses that this gives to the key's. BASE_USAGE for what is no such
  * address, BASE_ERROR for one that is taken. */
 base_status coordinator_gate_bind(coordinator_gate *self, const char *address, coordinator_key *key);

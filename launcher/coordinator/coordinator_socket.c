@@ -1,67 +1,45 @@
 #include "coordinator_socket.h"
 
-#include <pthread.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 #include <zmq.h>
-
-static struct {
-    pthread_mutex_t lock;
-    void *context;
-    int users;
-    unsigned watched; /* for names */
-} shared = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* ---- the context ---- */
 
 /* Its threads start with the first socket, and inherit the mask of the thread that makes that. */
-static base_status start_context(void)
+base_status coordinator_context_create(void **context)
 {
     sigset_t all, before;
+    *context = NULL;
     if (!zmq_has("curve"))
         return BASE_FAIL(BASE_ERROR, "libzmq was built without CURVE (libsodium), without which a coordinator lets "
                                      "nobody in; train --no-coordinator does without");
-    void *context = zmq_ctx_new();
-    if (!context)
+    void *created = zmq_ctx_new();
+    if (!created)
         return BASE_FAIL(BASE_ERROR, "cannot start ZeroMQ: %s", zmq_strerror(zmq_errno()));
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    void *first = zmq_socket(context, ZMQ_PAIR);
+    void *first = zmq_socket(created, ZMQ_PAIR);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (!first) {
         base_status status = BASE_FAIL(BASE_ERROR, "cannot start ZeroMQ: %s", zmq_strerror(zmq_errno()));
-        zmq_ctx_term(context);
+        zmq_ctx_term(created);
         return status;
     }
     zmq_close(first);
-    shared.context = context;
+    *context = created;
     return BASE_OK;
 }
 
-base_status coordinator_context_open(void **context)
+void coordinator_context_destroy(void **context)
 {
-    base_status status = BASE_OK;
-    pthread_mutex_lock(&shared.lock);
-    if (shared.users == 0)
-        status = start_context();
-    if (status == BASE_OK)
-        shared.users++;
-    *context = shared.context;
-    pthread_mutex_unlock(&shared.lock);
-    return status;
-}
-
-void coordinator_context_close(void)
-{
-    pthread_mutex_lock(&shared.lock);
-    if (--shared.users == 0) {
-        while (zmq_ctx_term(shared.context) != 0 && zmq_errno() == EINTR)
-            continue;
-        shared.context = NULL;
-    }
-    pthread_mutex_unlock(&shared.lock);
+    if (!*context)
+        return;
+    while (zmq_ctx_term(*context) != 0 && zmq_errno() == EINTR)
+        continue;
+    *context = NULL;
 }
 
 /* ---- sockets ---- */
@@ -137,15 +115,13 @@ base_status coordinator_socket_join(void *socket, const coordinator_key *key, co
 
 /* ---- events ---- */
 
+#define MONITOR "inproc://monitor"
+
 base_status coordinator_socket_watch(void *context, void *socket, int events, void **monitor)
 {
     static const coordinator_socket_option unbounded = {ZMQ_RCVHWM, 0}; /* else the I/O thread would wait for us */
-    char name[64];
-    pthread_mutex_lock(&shared.lock);
-    snprintf(name, sizeof name, "inproc://ddpt-monitor-%u", shared.watched++);
-    pthread_mutex_unlock(&shared.lock);
     BASE_TRY(coordinator_socket_create(context, ZMQ_PAIR, &unbounded, 1, monitor));
-    if (zmq_socket_monitor(socket, name, events) == 0 && zmq_connect(*monitor, name) == 0)
+    if (zmq_socket_monitor(socket, MONITOR, events) == 0 && zmq_connect(*monitor, MONITOR) == 0)
         return BASE_OK;
     base_status status = BASE_FAIL(BASE_ERROR, "cannot watch a ZeroMQ socket: %s", zmq_strerror(zmq_errno()));
     coordinator_socket_close(monitor);

@@ -1,4 +1,4 @@
-/* coordinator_socket.h: libzmq as this folder uses it: one context a process, CURVE on every socket. Private to
+/* coordinator_socket.h: libzmq as this folder uses it: a context for each side, CURVE on every socket. Private to
  * launcher/coordinator.
  */
 #ifndef COORDINATOR_SOCKET_H
@@ -6,11 +6,11 @@
 
 #include "coordinator_key.h"
 
-/* The process' context, made at the first call, with all signals blocked in its threads. As often as it was opened it
- * must be closed, after the sockets; the last time it ends, and waits for what sockets that linger still have to send.
- * BASE_ERROR where libzmq was built without CURVE. */
-base_status coordinator_context_open(void **context);
-void coordinator_context_close(void);
+/* A context with all signals blocked in its threads. Destroyed after its sockets: that waits for what sockets that
+ * linger still have to send, and when it returns every address is free again. BASE_ERROR where libzmq was built without
+ * CURVE. Takes NULL. */
+base_status coordinator_context_create(void **context);
+void coordinator_context_destroy(void **context);
 
 typedef struct coordinator_socket_option {
     int name, value;
@@ -30,7 +30,7 @@ base_status coordinator_socket_join(void *socket, const coordinator_key *key, co
 /* Drops what was not sent. Takes NULL. */
 void coordinator_socket_close(void **socket);
 
-/* Report `events` (zmq_socket_monitor) of `socket` to *monitor, a new socket. BASE_ERROR on failure. */
+/* Report `events` (zmq_socket_monitor) of `socket` to *monitor, a new socket. One a context. BASE_ERROR on failure. */
 base_status coordinator_socket_watch(void *context, void *socket, int events, void **monitor);
 
 /* The next event, 0 if there is none; *value as of zmq_socket_monitor. Does not wait. */

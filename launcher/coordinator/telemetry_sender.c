@@ -138,7 +138,7 @@ static base_status open_all(telemetry_sender *self, const telemetry_sender_optio
     self->wake = eventfd(0, EFD_CLOEXEC);
     if (self->wake < 0)
         return BASE_FAIL_ERRNO(BASE_ERROR, errno, "cannot start the sender of telemetry");
-    BASE_TRY(coordinator_context_open(&self->context));
+    BASE_TRY(coordinator_context_create(&self->context));
     BASE_TRY(coordinator_socket_create_member(self->context, &self->socket));
     return coordinator_socket_join(self->socket, options->coordinator, NULL);
 }
@@ -157,8 +157,7 @@ static base_status start_thread(telemetry_sender *self)
 static void close_all(telemetry_sender *self)
 {
     coordinator_socket_close(&self->socket);
-    if (self->context)
-        coordinator_context_close();
+    coordinator_context_destroy(&self->context);
     if (self->wake >= 0)
         close(self->wake);
     free(self);
