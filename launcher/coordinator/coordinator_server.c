@@ -188,6 +188,7 @@ static void *serve(void *argument)
                               {.fd = self->wake, .events = ZMQ_POLLIN}};
     double due = 0.0;
     int more = 0;
+    pthread_setname_np(pthread_self(), "ddpt-coordinate"); /* as top -H shows it */
     while (!atomic_load_explicit(&self->stopping, memory_order_acquire)) {
         double left = due - base_time_now();
         zmq_poll(items, sizeof items / sizeof *items, more || left <= 0.0 ? 0 : (long)(1e3 * left) + 1);

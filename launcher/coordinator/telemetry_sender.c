@@ -110,6 +110,7 @@ static void *work(void *argument)
     telemetry_sender *self = argument;
     zmq_pollitem_t items[] = {{.socket = self->socket, .events = ZMQ_POLLIN}, {.fd = self->wake, .events = ZMQ_POLLIN}};
     double due = 0.0;
+    pthread_setname_np(pthread_self(), "ddpt-telemetry"); /* as top -H shows it */
     while (!atomic_load_explicit(&self->stopping, memory_order_acquire)) {
         double now = base_time_now();
         int urgent = telemetry_gather_look(&self->gather, now);
