@@ -49,9 +49,8 @@ const char *checkpoint_loss_text(double loss, char text[CHECKPOINT_TEXT_BYTES]);
 /* "2026-11-03T14:22:10Z"; "-" for a time that no calendar has. */
 const char *checkpoint_date_text(int64_t saved_at, char text[CHECKPOINT_TEXT_BYTES]);
 
-/* Values of JSON: null for what is not finite; '?' for each byte of a text that is not UTF-8. */
+/* null for what is not finite. */
 json_t *checkpoint_json_number(double value);
-json_t *checkpoint_json_text(const char *text);
 
 /* Print a manifest's config_json as the text of a configuration that `ddpt train` reads. BASE_CKPT: it is none. */
 base_status checkpoint_print_config(const char *config_json);

@@ -1,6 +1,7 @@
 #include "checkpoint.h"
-#include "checkpoint_compare.h"
 
+#include "base_json.h"
+#include "checkpoint_compare.h"
 #include "run_config_diff.h"
 
 #include <getopt.h>
@@ -242,7 +243,7 @@ static json_t *lines_json(const line_list *lines)
 {
     json_t *json = json_array();
     for (int i = 0; i < lines->count; i++)
-        json_array_append_new(json, checkpoint_json_text(lines->texts[i]));
+        json_array_append_new(json, base_json_text(lines->texts[i]));
     return json;
 }
 
@@ -250,7 +251,7 @@ static json_t *unequal_json(const unequal *self)
 {
     int compared = !self->only && !self->forms;
     json_t *json = json_object();
-    json_object_set_new(json, "name", checkpoint_json_text(self->tensor->name));
+    json_object_set_new(json, "name", base_json_text(self->tensor->name));
     json_object_set_new(json, "role", json_string(ckpt_role_name(self->tensor->role)));
     json_object_set_new(json, "only_in", self->only ? json_string(self->only) : json_null());
     json_object_set_new(json, "forms", self->forms ? json_string(self->forms) : json_null());
@@ -268,8 +269,8 @@ static base_status print_json(const comparison *self)
     for (int i = 0; i < self->unequal_count; i++)
         json_array_append_new(unequals, unequal_json(&self->unequals[i]));
     json_object_set_new(json, "schema", json_string("ddpt.ckpt.diff.v1"));
-    json_object_set_new(json, "a", checkpoint_json_text(ckpt_reader_path(self->readers[0])));
-    json_object_set_new(json, "b", checkpoint_json_text(ckpt_reader_path(self->readers[1])));
+    json_object_set_new(json, "a", base_json_text(ckpt_reader_path(self->readers[0])));
+    json_object_set_new(json, "b", base_json_text(ckpt_reader_path(self->readers[1])));
     json_object_set_new(json, "tensors_equal", json_boolean(self->unequal_count == 0));
     json_object_set_new(json, "position", lines_json(&self->position));
     json_object_set_new(json, "optimizer", lines_json(&self->optimizer));

@@ -1,5 +1,7 @@
 #include "checkpoint.h"
 
+#include "base_json.h"
+
 #include <getopt.h>
 #include <inttypes.h>
 #include <math.h>
@@ -72,7 +74,7 @@ static json_t *row_json(const row *self, int verify)
 {
     char date[CHECKPOINT_TEXT_BYTES];
     json_t *json = json_object();
-    json_object_set_new(json, "path", checkpoint_json_text(self->entry->path));
+    json_object_set_new(json, "path", base_json_text(self->entry->path));
     int64_t step = self->known ? self->position.step : self->entry->step;
     json_object_set_new(json, "step", step >= 0 ? json_integer(step) : json_null());
     json_object_set_new(json, "epoch", self->known ? json_integer(checkpoint_epoch(&self->position)) : json_null());
@@ -82,7 +84,7 @@ static json_t *row_json(const row *self, int verify)
     json_object_set_new(json, "loss", checkpoint_json_number(self->known ? self->position.loss : NAN));
     json_object_set_new(json, "world_size", self->known ? json_integer(self->world_size) : json_null());
     json_object_set_new(json, "verified", self->problem ? json_false() : verify ? json_true() : json_null());
-    json_object_set_new(json, "problem", self->problem ? checkpoint_json_text(self->problem) : json_null());
+    json_object_set_new(json, "problem", self->problem ? base_json_text(self->problem) : json_null());
     return json;
 }
 

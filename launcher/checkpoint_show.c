@@ -1,5 +1,7 @@
 #include "checkpoint.h"
 
+#include "base_json.h"
+
 #include <getopt.h>
 #include <inttypes.h>
 #include <string.h>
@@ -103,11 +105,11 @@ static json_t *optimizer_json(const ckpt_manifest *manifest)
     json_t *json = json_object(), *scalars = json_array();
     for (int i = 0; i < manifest->scalar_count; i++) {
         json_t *scalar = json_object();
-        json_object_set_new(scalar, "name", checkpoint_json_text(manifest->scalars[i].name));
+        json_object_set_new(scalar, "name", base_json_text(manifest->scalars[i].name));
         json_object_set_new(scalar, "value", checkpoint_json_number(manifest->scalars[i].value));
         json_array_append_new(scalars, scalar);
     }
-    json_object_set_new(json, "type", checkpoint_json_text(manifest->optimizer));
+    json_object_set_new(json, "type", base_json_text(manifest->optimizer));
     json_object_set_new(json, "scalars", scalars);
     return json;
 }
@@ -118,7 +120,7 @@ static json_t *tensor_json(const ckpt_tensor *tensor)
     json_t *json = json_object(), *shape = json_array();
     for (int i = 0; i < tensor->dim_count; i++)
         json_array_append_new(shape, json_integer((json_int_t)tensor->dims[i]));
-    json_object_set_new(json, "name", checkpoint_json_text(tensor->name));
+    json_object_set_new(json, "name", base_json_text(tensor->name));
     json_object_set_new(json, "role", json_string(ckpt_role_name(tensor->role)));
     json_object_set_new(json, "shape", shape);
     json_object_set_new(json, "dtype", json_string(ckpt_dtype_name(tensor->dtype)));
@@ -139,17 +141,17 @@ static base_status print_json(const ckpt_reader *reader)
     for (int i = 0; i < manifest->tensor_count; i++)
         json_array_append_new(tensors, tensor_json(&manifest->tensors[i]));
     json_object_set_new(json, "schema", json_string("ddpt.ckpt.show.v1"));
-    json_object_set_new(json, "path", checkpoint_json_text(ckpt_reader_path(reader)));
+    json_object_set_new(json, "path", base_json_text(ckpt_reader_path(reader)));
     json_object_set_new(json, "format_version", json_integer(CKPT_FORMAT_VERSION));
-    json_object_set_new(json, "ddpt_version", checkpoint_json_text(manifest->ddpt_version));
+    json_object_set_new(json, "ddpt_version", base_json_text(manifest->ddpt_version));
     json_object_set_new(json, "saved_at", json_string(checkpoint_date_text(manifest->saved_at, date)));
     json_object_set_new(json, "world_size", json_integer(manifest->world_size));
     json_object_set_new(json, "position", position_json(&manifest->position));
     json_object_set_new(json, "seed", json_integer((json_int_t)manifest->seed));
     json_object_set_new(json, "optimizer", optimizer_json(manifest));
-    json_object_set_new(json, "config_digest", checkpoint_json_text(manifest->config_digest));
-    json_object_set_new(json, "graph_digest", checkpoint_json_text(manifest->graph_digest));
-    json_object_set_new(json, "data_digest", checkpoint_json_text(manifest->data_digest));
+    json_object_set_new(json, "config_digest", base_json_text(manifest->config_digest));
+    json_object_set_new(json, "graph_digest", base_json_text(manifest->graph_digest));
+    json_object_set_new(json, "data_digest", base_json_text(manifest->data_digest));
     json_object_set_new(json, "shard_bytes", shards);
     json_object_set_new(json, "tensors", tensors);
     json_object_set_new(json, "config", config ? config : json_null());

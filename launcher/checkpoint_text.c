@@ -113,17 +113,3 @@ json_t *checkpoint_json_number(double value)
     char text[CHECKPOINT_TEXT_BYTES];
     return isfinite(value) ? json_real(strtod(checkpoint_number_text(value, text), NULL)) : json_null();
 }
-
-json_t *checkpoint_json_text(const char *text)
-{
-    json_t *json = json_string(text);
-    char *ascii = json ? NULL : strdup(text);
-    if (!ascii)
-        return json;
-    for (char *c = ascii; *c; c++)
-        if ((unsigned char)*c >= 0x80)
-            *c = '?';
-    json = json_string(ascii);
-    free(ascii);
-    return json;
-}

@@ -1,5 +1,6 @@
 #include "checkpoint.h"
 
+#include "base_json.h"
 #include "run_job.h"
 #include "run_resume.h"
 #include "run_step.h"
@@ -52,7 +53,7 @@ static base_status print(const evaluation *result, int json)
     }
     json_t *object = json_object();
     json_object_set_new(object, "schema", json_string("ddpt.eval.v1"));
-    json_object_set_new(object, "checkpoint", checkpoint_json_text(result->from->path));
+    json_object_set_new(object, "checkpoint", base_json_text(result->from->path));
     json_object_set_new(object, "step", json_integer(result->from->position.step));
     json_object_set_new(object, "samples", json_integer(result->samples));
     json_object_set_new(object, "test_loss", json_real(result->loss));

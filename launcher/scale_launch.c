@@ -1,6 +1,7 @@
 #include "scale_launch.h"
 
 #include "base_arena.h"
+#include "base_json.h"
 #include "report_sweep.h"
 #include "run_environment.h"
 #include "scale_process.h"
@@ -8,7 +9,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -193,7 +193,7 @@ static base_status take(scale_launch *self, scaling_sweep *from, int workers, in
                          workers, workers == 1 ? "" : "s", self->options->config);
     if (!sweep->environment) {
         sweep->environment = json_incref(from->environment);
-        json_object_set_new(sweep->environment, "command", run_environment_text(command_line()));
+        json_object_set_new(sweep->environment, "command", base_json_text(command_line()));
         sweep->gradient_bytes = from->gradient_bytes;
     }
     scaling_trial trial = from->trials[0];

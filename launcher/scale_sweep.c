@@ -1,5 +1,6 @@
 #include "scale_sweep.h"
 
+#include "base_json.h"
 #include "base_log.h"
 #include "base_time.h"
 #include "run_environment.h"
@@ -83,5 +84,5 @@ void scale_sweep_warn(scaling_sweep *sweep, const char *text)
     json_t *warnings = json_object_get(sweep->environment, "warnings");
     if (!warnings && json_object_set_new(sweep->environment, "warnings", json_array()) == 0)
         warnings = json_object_get(sweep->environment, "warnings");
-    json_array_append_new(warnings, run_environment_text(text));
+    json_array_append_new(warnings, base_json_text(text));
 }

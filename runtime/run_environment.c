@@ -1,5 +1,7 @@
 #include "run_environment.h"
 
+#include "base_json.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -40,19 +42,6 @@ void run_environment_date(char text[32])
     strftime(text, 32, "%Y-%m-%dT%H:%M:%SZ", &utc);
 }
 
-json_t *run_environment_text(const char *bytes)
-{
-    json_t *json = json_string(bytes);
-    if (json)
-        return json;
-    char ascii[4096];
-    size_t n = 0;
-    for (; bytes[n] && n < sizeof ascii - 1; n++)
-        ascii[n] = (unsigned char)bytes[n] < 0x80 ? bytes[n] : '?';
-    ascii[n] = '\0';
-    return json_string(ascii);
-}
-
 json_t *run_environment_json(const run_job *job, json_t *hosts, const char *command, const char *date)
 {
     base_device_info device;
@@ -68,7 +57,7 @@ json_t *run_environment_json(const run_job *job, json_t *hosts, const char *comm
     json_object_set_new(json, "cores", json_integer(job->cores));
     json_object_set_new(json, "gpu", json_null());
     json_object_set_new(json, "hosts", json_incref(hosts));
-    json_object_set_new(json, "command", run_environment_text(command));
+    json_object_set_new(json, "command", base_json_text(command));
     json_object_set_new(json, "date", json_string(date));
     return json;
 }

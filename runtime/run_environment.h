@@ -15,7 +15,4 @@ void run_environment_date(char text[32]);
 /* Local. Versions, processor, cores, `hosts` (borrowed), the command as typed, the date; the caller owns the object. */
 json_t *run_environment_json(const run_job *job, json_t *hosts, const char *command, const char *date);
 
-/* A JSON text of what is to be UTF-8, but need not be (file names of a command line): '?' for other bytes. */
-json_t *run_environment_text(const char *bytes);
-
 #endif

@@ -1,5 +1,6 @@
 #include "run_performance.h"
 
+#include "base_json.h"
 #include "run_measure.h"
 
 #include <math.h>
@@ -28,29 +29,23 @@ run_efficiency run_performance_efficiency(const run_job *job, const run_performa
     return e;
 }
 
-/* JSON has no word for a number that is not one. */
-static json_t *number(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
 json_t *run_performance_json(const run_performance *p, const run_efficiency *e)
 {
     json_t *step = json_object(), *phases = json_object(), *json = json_object();
-    json_object_set_new(step, "min", number(p->step_ms_min));
-    json_object_set_new(step, "p50", number(p->step_ms_p50));
-    json_object_set_new(step, "p90", number(p->step_ms_p90));
-    json_object_set_new(step, "mean", number(p->step_ms_mean));
+    json_object_set_new(step, "min", base_json_number(p->step_ms_min));
+    json_object_set_new(step, "p50", base_json_number(p->step_ms_p50));
+    json_object_set_new(step, "p90", base_json_number(p->step_ms_p90));
+    json_object_set_new(step, "mean", base_json_number(p->step_ms_mean));
     for (int i = 0; i < BASE_PHASE_COUNT; i++)
         if (base_phase_recorded((base_phase)i) == (base_phase)i)
-            json_object_set_new(phases, base_phase_name((base_phase)i), number(p->phases_ms[i]));
+            json_object_set_new(phases, base_phase_name((base_phase)i), base_json_number(p->phases_ms[i]));
     json_object_set_new(json, "steps_counted", json_integer(p->steps));
-    json_object_set_new(json, "samples_per_second", number(p->samples_per_second));
+    json_object_set_new(json, "samples_per_second", base_json_number(p->samples_per_second));
     json_object_set_new(json, "step_ms", step);
     json_object_set_new(json, "phases_ms", phases);
-    json_object_set_new(json, "gflops", number(e->gflops));
-    json_object_set_new(json, "mfu", number(e->mfu));
-    json_object_set_new(json, "peak_gflops", number(e->peak_gflops));
+    json_object_set_new(json, "gflops", base_json_number(e->gflops));
+    json_object_set_new(json, "mfu", base_json_number(e->mfu));
+    json_object_set_new(json, "peak_gflops", base_json_number(e->peak_gflops));
     json_object_set_new(
         json, "peak_how",
         json_string("measured after the run: fp32 GEMM of 1024x1024x1024 on rank 0, per core, times the "

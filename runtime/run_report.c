@@ -1,6 +1,7 @@
 #include "run_report.h"
 
 #include "base_file.h"
+#include "base_json.h"
 #include "run_environment.h"
 #include "run_performance.h"
 #include "run_steps.h"
@@ -119,12 +120,6 @@ void run_report_step(run_report *self, const run_steps_line *line)
 
 /* ---- run.json ---- */
 
-/* JSON has no word for a number that is not one. */
-static json_t *number(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
 static const char *status_word(const run_report_result *result, int final)
 {
     switch (result->status) {
@@ -142,9 +137,9 @@ static json_t *result_json(const run_report_result *result, int final)
     json_object_set_new(json, "status", json_string(status_word(result, final)));
     json_object_set_new(json, "epochs", json_integer(result->epochs));
     json_object_set_new(json, "steps", json_integer(result->steps));
-    json_object_set_new(json, "train_loss", number(result->train_loss));
-    json_object_set_new(json, "test_loss", number(result->test_loss));
-    json_object_set_new(json, "test_accuracy", number(result->test_accuracy));
+    json_object_set_new(json, "train_loss", base_json_number(result->train_loss));
+    json_object_set_new(json, "test_loss", base_json_number(result->test_loss));
+    json_object_set_new(json, "test_accuracy", base_json_number(result->test_accuracy));
     json_object_set_new(json, "param_digest",
                         result->param_digest[0] ? json_string(result->param_digest) : json_null());
     return json;
@@ -162,8 +157,8 @@ static json_t *checkpoint_json(const run_report *self, const run_report_checkpoi
     json_object_set_new(json, "last_step", step_json(facts->last_step));
     json_object_set_new(json, "saves", json_integer(facts->saves));
     json_object_set_new(json, "failures", json_integer(facts->failures));
-    json_object_set_new(json, "stall_ms", number(facts->stall_ms));
-    json_object_set_new(json, "write_ms", number(facts->write_ms));
+    json_object_set_new(json, "stall_ms", base_json_number(facts->stall_ms));
+    json_object_set_new(json, "write_ms", base_json_number(facts->write_ms));
     return json;
 }
 
@@ -184,7 +179,7 @@ static json_t *performance_json(run_report *self, const run_report_result *resul
     if (final)
         efficiency = run_performance_efficiency(self->job, &performance);
     json_t *json = run_performance_json(&performance, &efficiency);
-    json_object_set_new(json, "startup_s", number(self->startup_s));
+    json_object_set_new(json, "startup_s", base_json_number(self->startup_s));
     json_object_set_new(json, "balance", result->balance ? run_balance_json(result->balance) : json_null());
     return json;
 }
@@ -208,8 +203,7 @@ static json_t *record_json(run_report *self, const run_report_result *result, in
     json_object_set_new(json, "result", result_json(result, final));
     json_object_set_new(json, "checkpoint", checkpoint_json(self, &result->checkpoints));
     json_object_set_new(json, "performance", performance_json(self, result, final));
-    json_object_set_new(json, "environment",
-                        run_environment_json(job, self->hosts, self->command, self->date));
+    json_object_set_new(json, "environment", run_environment_json(job, self->hosts, self->command, self->date));
     return json;
 }
 

@@ -1,31 +1,11 @@
 #include "report_json.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* ---- writing ---- */
-
-json_t *report_json_number(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
-json_t *report_json_string(const char *text)
-{
-    json_t *json = json_string(text);
-    char *ascii = json ? NULL : strdup(text);
-    if (!ascii)
-        return json;
-    for (char *c = ascii; *c; c++)
-        if ((unsigned char)*c >= 0x80)
-            *c = '?';
-    json = json_string(ascii);
-    free(ascii);
-    return json;
-}
 
 const char *report_json_number_text(double value, char text[REPORT_JSON_NUMBER_BYTES])
 {

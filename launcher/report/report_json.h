@@ -8,11 +8,6 @@
 #include <jansson.h>
 #include <stdint.h>
 
-/* null for what is not finite. */
-json_t *report_json_number(double value);
-/* '?' for each byte beyond ASCII of a text that is not UTF-8. */
-json_t *report_json_string(const char *text);
-
 /* The fewest digits that bring back the same double; "0.1", "3.0", "1e-09". */
 enum { REPORT_JSON_NUMBER_BYTES = 32 };
 const char *report_json_number_text(double value, char text[REPORT_JSON_NUMBER_BYTES]);

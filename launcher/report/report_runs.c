@@ -1,9 +1,9 @@
 #include "report_runs.h"
 
+#include "base_arena.h"
+#include "base_json.h"
 #include "report_json.h"
 #include "report_runs_steps.h"
-
-#include "base_arena.h"
 #include "run_config_diff.h"
 
 #include <errno.h>
@@ -277,7 +277,7 @@ static void note_differences(const run *a, const run *b, json_t *warnings)
         char text[512];
         snprintf(text, sizeof text, "The runs differ in %s: %.120s in %.60s, %.120s in %.60s.", keys[i],
                  left ? left : "none", a->folder, right ? right : "none", b->folder);
-        json_array_append_new(warnings, report_json_string(text));
+        json_array_append_new(warnings, base_json_text(text));
         return;
     }
 }
@@ -293,7 +293,7 @@ static base_status describe(const run *runs, int count, scaling_sweep *sweep)
         const char *other = json_string_value(json_object_get(runs[i].record, "config_digest"));
         digest = digest && other && strcmp(digest, other) == 0 ? digest : NULL;
         largest = runs[i].workers > runs[largest].workers ? i : largest;
-        json_array_append_new(folders, report_json_string(runs[i].folder));
+        json_array_append_new(folders, base_json_text(runs[i].folder));
         if (i && json_array_size(warnings) < 4)
             note_differences(&runs[0], &runs[i], warnings);
     }

@@ -1,5 +1,6 @@
 #include "report_sweep.h"
 
+#include "base_json.h"
 #include "report_json.h"
 
 #include <math.h>
@@ -11,14 +12,14 @@ static void set(json_t *object, const char *key, json_t *value)
 
 static void set_number(json_t *object, const char *key, double value)
 {
-    set(object, key, report_json_number(value));
+    set(object, key, base_json_number(value));
 }
 
 static json_t *interval_json(scaling_value value, double unit)
 {
     json_t *json = json_array();
-    json_array_append_new(json, report_json_number(value.low * unit));
-    json_array_append_new(json, report_json_number(value.high * unit));
+    json_array_append_new(json, base_json_number(value.low * unit));
+    json_array_append_new(json, base_json_number(value.high * unit));
     return json;
 }
 
@@ -74,7 +75,7 @@ static json_t *point_json(const scaling_point *p)
 static void set_law(json_t *object, const char *key, const char *reason, const scaling_law *law, json_t *json)
 {
     set(object, key, law->ok ? json : json_null());
-    set(object, reason, law->ok ? json_null() : report_json_string(law->reason));
+    set(object, reason, law->ok ? json_null() : base_json_text(law->reason));
     if (!law->ok)
         json_decref(json);
 }
@@ -163,9 +164,9 @@ static void set_analysis(json_t *json, const scaling_analysis *a)
     set_law(json, "alpha_beta", "alpha_beta_reason", &a->alpha_beta.law, alpha_beta_json(&a->alpha_beta));
     set(json, "causes", a->causes_law.ok ? causes_json(a) : json_array());
     set_number(json, "causes_total", a->causes_law.ok ? a->causes_total : NAN);
-    set(json, "causes_reason", a->causes_law.ok ? json_null() : report_json_string(a->causes_law.reason));
+    set(json, "causes_reason", a->causes_law.ok ? json_null() : base_json_text(a->causes_law.reason));
     set(json, "prediction", a->prediction_law.ok ? prediction_json(a) : json_array());
-    set(json, "prediction_reason", a->prediction_law.ok ? json_null() : report_json_string(a->prediction_law.reason));
+    set(json, "prediction_reason", a->prediction_law.ok ? json_null() : base_json_text(a->prediction_law.reason));
     set_law(json, "worth", "worth_reason", &a->worth_law, worth_json(a));
 }
 
@@ -186,7 +187,7 @@ static json_t *trial_json(const scaling_trial *trial)
 {
     json_t *json = json_object(), *steps = json_array(), *allreduce = json_array();
     for (int i = 0; i < trial->steps_count; i++)
-        json_array_append_new(steps, report_json_number(trial->steps_s[i]));
+        json_array_append_new(steps, base_json_number(trial->steps_s[i]));
     for (int i = 0; i < trial->allreduce_count; i++)
         json_array_append_new(allreduce, json_pack("{sI sf}", "bytes", (json_int_t)trial->allreduce[i].nbytes,
                                                    "seconds", trial->allreduce[i].seconds));
@@ -213,8 +214,8 @@ char *report_sweep_text(const scaling_sweep *sweep, const scaling_options *optio
         json_array_append_new(trials, trial_json(&sweep->trials[i]));
     set(json, "schema", json_string("ddpt.scaling.v1"));
     set(json, "mode", json_string(sweep->mode == SCALING_WEAK ? "weak" : "strong"));
-    set(json, "name", report_json_string(sweep->name));
-    set(json, "config_digest", *sweep->digest ? report_json_string(sweep->digest) : json_null());
+    set(json, "name", base_json_text(sweep->name));
+    set(json, "config_digest", *sweep->digest ? base_json_text(sweep->digest) : json_null());
     set_analysis(json, analysis);
     set(json, "options", options_json(options));
     set(json, "config", borrowed_or_null(sweep->config));

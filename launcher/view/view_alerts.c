@@ -1,6 +1,7 @@
 #include "view_alerts.h"
 
 #include "base_status.h"
+#include "base_utf8.h"
 #include "view_text.h"
 
 #include <inttypes.h>
@@ -75,7 +76,7 @@ BASE_PRINTF(3, 4) static void say(view_alert *alert, view_severity severity, con
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
     alert->severity = severity;
-    view_text_utf8(text, alert->text, sizeof alert->text);
+    base_utf8_copy(text, alert->text, sizeof alert->text);
 }
 
 /* ---- the end ---- */

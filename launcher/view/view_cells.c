@@ -1,6 +1,6 @@
 #include "view_cells.h"
 
-#include "view_text.h"
+#include "base_utf8.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -78,7 +78,7 @@ static int text_columns(const view_cells *self, const char *text)
 {
     int sum = 0;
     uint32_t glyph;
-    for (uint32_t c; (c = view_text_next(&text)) != 0;)
+    for (uint32_t c; (c = base_utf8_next(&text)) != 0;)
         sum += columns(self, c, &glyph);
     return sum;
 }
@@ -88,7 +88,7 @@ int view_cells_put(view_cells *self, int x, int y, int room, view_style style, c
     room = x + room > self->width ? self->width - x : room;
     int whole = text_columns(self, text) <= room, used = 0;
     uint32_t glyph;
-    for (uint32_t c; used < room && (c = view_text_next(&text)) != 0;) {
+    for (uint32_t c; used < room && (c = base_utf8_next(&text)) != 0;) {
         int width = columns(self, c, &glyph);
         if (!whole && used + width > room - 1) {
             view_cells_set(self, x + used++, y, style, 0x2026);
@@ -128,7 +128,7 @@ static size_t line_bytes(const char *text, int room, size_t *skip)
     for (int i = 0; i < room && *at; i++) {
         if (*at == ' ')
             space = at;
-        view_text_next(&at);
+        base_utf8_next(&at);
     }
     if (*at == '\0' || *at == ' ' || !space) {
         *skip = *at == ' ';

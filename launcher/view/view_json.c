@@ -1,9 +1,7 @@
 #include "view_json.h"
 
+#include "base_json.h"
 #include "view_alerts.h"
-#include "view_text.h"
-
-#include <math.h>
 
 /* json_object_set_new and json_array_append_new take NULL and fail: what memory was short for is missing, and `failed`
  * says so. */
@@ -19,27 +17,16 @@ static void append(json_t *array, json_t *value, int *failed)
         *failed = 1;
 }
 
-static json_t *number(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
 static json_t *count(uint64_t value)
 {
     return json_integer(value < INT64_MAX ? (json_int_t)value : INT64_MAX);
-}
-
-static json_t *string(const char *value)
-{
-    char copy[2048];
-    return json_string(view_text_utf8(value, copy, sizeof copy));
 }
 
 static json_t *phases(const double values[BASE_PHASE_COUNT], int *failed)
 {
     json_t *json = json_object();
     for (int p = 0; p < BASE_PHASE_COUNT; p++)
-        set(json, base_phase_name((base_phase)p), number(values[p]), failed);
+        set(json, base_phase_name((base_phase)p), base_json_number(values[p]), failed);
     return json;
 }
 
@@ -47,14 +34,14 @@ static json_t *rank_json(const coordinator_rank_view *rank, int *failed)
 {
     json_t *json = json_object();
     set(json, "rank", json_integer(rank->rank), failed);
-    set(json, "host", string(rank->host), failed);
+    set(json, "host", base_json_text(rank->host), failed);
     set(json, "step", json_integer(rank->step), failed);
     set(json, "phase", json_string(base_phase_name(rank->phase)), failed);
-    set(json, "silent_s", number(rank->silent_s), failed);
-    set(json, "stuck_s", number(rank->stuck_s), failed);
-    set(json, "steps_per_second", number(rank->steps_per_second), failed);
-    set(json, "own_ms", number(rank->own_ms), failed);
-    set(json, "step_ms", number(view_rank_step_ms(rank)), failed);
+    set(json, "silent_s", base_json_number(rank->silent_s), failed);
+    set(json, "stuck_s", base_json_number(rank->stuck_s), failed);
+    set(json, "steps_per_second", base_json_number(rank->steps_per_second), failed);
+    set(json, "own_ms", base_json_number(rank->own_ms), failed);
+    set(json, "step_ms", base_json_number(view_rank_step_ms(rank)), failed);
     set(json, "lost_summaries", count(rank->lost_summaries), failed);
     set(json, "phases_ms", phases(rank->phases_ms, failed), failed);
     set(json, "total_s", phases(rank->total_s, failed), failed);
@@ -70,7 +57,7 @@ static json_t *alerts_json(const coordinator_run_view *run, int *failed)
     for (int i = 0; i < found; i++) {
         json_t *json = json_object();
         set(json, "severity", json_string(severities[alerts[i].severity]), failed);
-        set(json, "text", string(alerts[i].text), failed);
+        set(json, "text", base_json_text(alerts[i].text), failed);
         append(array, json, failed);
     }
     return array;
@@ -84,8 +71,8 @@ static json_t *stragglers_json(const coordinator_run_view *run, int *failed)
         json_t *json = json_object();
         set(json, "rank", json_integer(straggler->rank), failed);
         set(json, "phase", json_string(base_phase_name(straggler->phase)), failed);
-        set(json, "slower", number(straggler->slower), failed);
-        set(json, "cost", number(straggler->cost), failed);
+        set(json, "slower", base_json_number(straggler->slower), failed);
+        set(json, "cost", base_json_number(straggler->cost), failed);
         append(array, json, failed);
     }
     return array;
@@ -97,7 +84,7 @@ static json_t *curve_json(const coordinator_run_view *run, int *failed)
     for (int i = 0; i < run->curve_count; i++) {
         json_t *point = json_array();
         append(point, json_integer(run->curve[i].step), failed);
-        append(point, number(run->curve[i].loss), failed);
+        append(point, base_json_number(run->curve[i].loss), failed);
         append(array, point, failed);
     }
     return array;
@@ -114,24 +101,24 @@ static void set_progress(json_t *json, const coordinator_run_view *run, int *fai
     set(json, "epochs", json_integer(run->epochs), failed);
     set(json, "step", json_integer(run->step), failed);
     set(json, "epoch", json_integer(run->epoch), failed);
-    set(json, "loss", number(run->loss), failed);
-    set(json, "test_loss", number(run->test_loss), failed);
-    set(json, "test_accuracy", number(run->test_accuracy), failed);
-    set(json, "samples_per_second", number(run->samples_per_second), failed);
-    set(json, "elapsed_s", number(run->elapsed_s), failed);
-    set(json, "remaining_s", number(run->remaining_s), failed);
-    set(json, "efficiency", number(run->efficiency), failed);
+    set(json, "loss", base_json_number(run->loss), failed);
+    set(json, "test_loss", base_json_number(run->test_loss), failed);
+    set(json, "test_accuracy", base_json_number(run->test_accuracy), failed);
+    set(json, "samples_per_second", base_json_number(run->samples_per_second), failed);
+    set(json, "elapsed_s", base_json_number(run->elapsed_s), failed);
+    set(json, "remaining_s", base_json_number(run->remaining_s), failed);
+    set(json, "efficiency", base_json_number(run->efficiency), failed);
 }
 
 static json_t *run_json(const coordinator_run_view *run, int *failed)
 {
     json_t *json = json_object(), *ranks = json_array();
-    set(json, "id", string(run->id), failed);
-    set(json, "name", string(run->name), failed);
-    set(json, "folder", string(run->folder), failed);
-    set(json, "host", string(run->host), failed);
+    set(json, "id", base_json_text(run->id), failed);
+    set(json, "name", base_json_text(run->name), failed);
+    set(json, "folder", base_json_text(run->folder), failed);
+    set(json, "host", base_json_text(run->host), failed);
     set(json, "state", json_string(coordinator_run_state_name(run->state)), failed);
-    set(json, "reason", string(run->reason), failed);
+    set(json, "reason", base_json_text(run->reason), failed);
     set_progress(json, run, failed);
     set(json, "alerts", alerts_json(run, failed), failed);
     set(json, "stragglers", stragglers_json(run, failed), failed);
@@ -160,9 +147,9 @@ json_t *view_json(const coordinator_view *view)
     int failed = 0;
     json_t *json = json_object(), *runs = json_array();
     set(json, "schema", json_string("ddpt.state.v1"), &failed);
-    set(json, "version", string(view->version), &failed);
-    set(json, "address", string(view->address), &failed);
-    set(json, "uptime_s", number(view->uptime_s), &failed);
+    set(json, "version", base_json_text(view->version), &failed);
+    set(json, "address", base_json_text(view->address), &failed);
+    set(json, "uptime_s", base_json_number(view->uptime_s), &failed);
     set(json, "messages", messages_json(&view->counts, &failed), &failed);
     set(json, "refused", count(view->counts.refused), &failed);
     for (int i = 0; i < view->run_count; i++)

@@ -1,7 +1,7 @@
 #include "view_metrics.h"
 
+#include "base_utf8.h"
 #include "view_alerts.h"
-#include "view_text.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -22,7 +22,7 @@ static void label(FILE *to, char before, const char *name, const char *value)
 {
     char copy[1536];
     fprintf(to, "%c%s=\"", before, name);
-    for (const char *c = view_text_utf8(value, copy, sizeof copy); *c; c++) {
+    for (const char *c = base_utf8_copy(value, copy, sizeof copy); *c; c++) {
         if (*c == '\\' || *c == '"')
             fputc('\\', to);
         fputs(*c == '\n' ? "\\n" : (char[]){*c, '\0'}, to);

@@ -1,10 +1,9 @@
-/* view_text.h: numbers as people read them, and texts that somebody else chose made harmless. */
+/* view_text.h: numbers as people read them. */
 #ifndef VIEW_TEXT_H
 #define VIEW_TEXT_H
 
 #include "base_time.h"
 
-#include <stddef.h>
 #include <stdint.h>
 
 enum { VIEW_TEXT = 64 };
@@ -17,12 +16,6 @@ const char *view_text_rate(double number, char text[VIEW_TEXT]);      /* "118,23
 const char *view_text_loss(double loss, char text[VIEW_TEXT]);        /* "0.0731", "3.100e-05" */
 const char *view_text_percent(double ratio, char text[VIEW_TEXT]);    /* 0.8713: "87.1 %" */
 const char *view_text_ms(double ms, char text[VIEW_TEXT]);            /* "12.3 ms", "1.24 s" */
-
-/* The next character of a UTF-8 text, 0 at its end. A byte that belongs to none is '?'. */
-uint32_t view_text_next(const char **text);
-
-/* A copy that is UTF-8 whatever `text` is; as much as fits, whole characters. Returns `copy`. */
-char *view_text_utf8(const char *text, char *copy, size_t size);
 
 /* The letter that stands for a phase where there is no room for its name, or no colour. All differ. */
 char view_text_phase_letter(base_phase phase);

@@ -1,6 +1,7 @@
 #include "view_fixture.h"
 #include "view_metrics.h"
-#include "view_text.h"
+
+#include "base_utf8.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -221,7 +222,7 @@ static void labels_are_escaped(void **state)
     assert_has(",name=\"<script>document.title='owned'</script>\x1b[2J\\\"\\\\\\n?\"");
     char *copy = malloc(strlen(text) + 1);
     assert_non_null(copy);
-    assert_string_equal(view_text_utf8(text, copy, strlen(text) + 1), text);
+    assert_string_equal(base_utf8_copy(text, copy, strlen(text) + 1), text);
     free(copy);
 }
 

@@ -77,52 +77,6 @@ static void extremes_fit(void **state)
     }
 }
 
-static void well_formed_utf8_stays(void **state)
-{
-    (void)state;
-    char copy[64];
-    static const char *const texts[] = {"",
-                                        "plain",
-                                        "\xC3\xA9",
-                                        "\xE6\x97\xA5\xE6\x9C\xAC",
-                                        "\xF0\x9F\x98\x80!",
-                                        "\xF4\x8F\xBF\xBF",
-                                        "\xED\x9F\xBF",
-                                        "\xEE\x80\x80"};
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        assert_string_equal(view_text_utf8(texts[i], copy, sizeof copy), texts[i]);
-}
-
-/* Stray and missing continuations, overlong forms, surrogates, beyond the last character. */
-static void other_bytes_become_question_marks(void **state)
-{
-    (void)state;
-    static const char *const pairs[][2] = {{"a\xFFz", "a?z"},
-                                           {"\x80", "?"},
-                                           {"\xC3", "?"},
-                                           {"\xC3z", "?z"},
-                                           {"\xE6\x97", "??"},
-                                           {"\xC0\xAF", "??"},
-                                           {"\xC1\xBF", "??"},
-                                           {"\xE0\x80\xAF", "???"},
-                                           {"\xF0\x80\x80\xAF", "????"},
-                                           {"\xED\xA0\x80", "???"},
-                                           {"\xF4\x90\x80\x80", "????"},
-                                           {"\xF5\x80\x80\x80", "????"}};
-    char copy[64];
-    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
-        assert_string_equal(view_text_utf8(pairs[i][0], copy, sizeof copy), pairs[i][1]);
-}
-
-static void copies_end_between_characters(void **state)
-{
-    (void)state;
-    char copy[5];
-    assert_string_equal(view_text_utf8("ab\xE6\x97\xA5", copy, sizeof copy), "ab");
-    assert_string_equal(view_text_utf8("a\xE6\x97\xA5z", copy, sizeof copy), "a\xE6\x97\xA5");
-    assert_string_equal(view_text_utf8("abcdef", copy, sizeof copy), "abcd");
-}
-
 static void letters_differ(void **state)
 {
     (void)state;
@@ -134,14 +88,8 @@ static void letters_differ(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(durations),
-        cmocka_unit_test(counts),
-        cmocka_unit_test(figures),
-        cmocka_unit_test(extremes_fit),
-        cmocka_unit_test(well_formed_utf8_stays),
-        cmocka_unit_test(other_bytes_become_question_marks),
-        cmocka_unit_test(copies_end_between_characters),
-        cmocka_unit_test(letters_differ),
+        cmocka_unit_test(durations),    cmocka_unit_test(counts),         cmocka_unit_test(figures),
+        cmocka_unit_test(extremes_fit), cmocka_unit_test(letters_differ),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
