@@ -238,7 +238,8 @@ static const run_option train_options[] = {
     {"gemm", RUN_OPTION_WORD, AT(run_config_train, gemm), .initial = "auto", .words = gemm_words, .execution = 1,
      .help = "The host's library for matrix products; auto: the faster one."},
     {"stall_timeout", RUN_OPTION_DOUBLE, AT(run_config_train, stall_timeout), .initial = "30", FROM_TO(0.1, 86400),
-     .unit = "s", .execution = 1, .help = "How long a step waits for other ranks before it says who is missing."},
+     .unit = "s", .execution = 1,
+     .help = "A rank that is silent, or gets nowhere, for so long is named and ends the run with status 6."},
     END};
 
 static const run_option_group *const train_children[] = {&optimizer_group, &checkpoint_group, NULL};

@@ -73,19 +73,21 @@ static int64_t epoch_of(const telemetry_run *facts, int64_t step)
     return epoch < facts->epochs ? epoch + 1 : facts->epochs;
 }
 
-static double remaining(const telemetry_run *facts, coordinator_run_state state, int64_t step, double elapsed)
+/* At the pace up to the last summary, `elapsed` after the start and `since` before now. */
+static double remaining(const telemetry_run *facts, coordinator_run_state state, int64_t step, double elapsed,
+                        double since)
 {
     if (state == COORDINATOR_DONE)
         return 0.0;
     if (state != COORDINATOR_RUNNING || step <= facts->first_step)
         return NAN;
-    return step >= facts->total_steps
-               ? 0.0
-               : elapsed * (double)(facts->total_steps - step) / (double)(step - facts->first_step);
+    double left = elapsed * (double)(facts->total_steps - step) / (double)(step - facts->first_step);
+    return fmax(left - since, 0.0);
 }
 
 /* What all ranks say alike is taken from the lowest. */
-static void fill_from_first(const coordinator_rank *first, double now, coordinator_run_view *view)
+static void fill_from_first(const coordinator_rank *first, const telemetry_run *facts, double now,
+                            coordinator_run_view *view)
 {
     const telemetry_window *window = &first->window;
     if (window->steps > 0)
@@ -94,7 +96,9 @@ static void fill_from_first(const coordinator_rank *first, double now, coordinat
         view->samples_per_second = (double)window->samples / window->seconds;
     view->test_loss = first->at.test_loss;
     view->test_accuracy = first->at.test_accuracy;
-    view->elapsed_s = first->at.elapsed + (view->state == COORDINATOR_RUNNING ? now - first->heard : 0.0);
+    double since = view->state == COORDINATOR_RUNNING ? now - first->heard : 0.0;
+    view->elapsed_s = first->at.elapsed + since;
+    view->remaining_s = remaining(facts, view->state, view->step, first->at.elapsed, since);
     if (first->rank == 0)
         memcpy(view->host, first->host, sizeof view->host);
 }
@@ -116,6 +120,7 @@ void coordinator_run_fill(const coordinator_run *run, double now, coordinator_ru
                                    .test_loss = NAN,
                                    .test_accuracy = NAN,
                                    .elapsed_s = NAN,
+                                   .remaining_s = NAN,
                                    .efficiency = efficiency(run),
                                    .straggler_count = run->straggler_count,
                                    .rank_count = run->rank_count};
@@ -126,6 +131,5 @@ void coordinator_run_fill(const coordinator_run *run, double now, coordinator_ru
     memcpy(view->stragglers, run->stragglers, sizeof view->stragglers);
     view->curve_count = coordinator_curve_read(&run->curve, view->curve);
     if (run->rank_count > 0)
-        fill_from_first(run->ranks[0], now, view);
-    view->remaining_s = remaining(facts, view->state, step, view->elapsed_s);
+        fill_from_first(run->ranks[0], facts, now, view);
 }

@@ -50,6 +50,11 @@ static int is_noisy(const scaling_point *p)
     return p->step_s.high - p->step_s.low > 0.1 * p->step_s.value;
 }
 
+static int was_disturbed(const scaling_point *p)
+{
+    return p->disturbed > 0;
+}
+
 static int has_one_trial(const scaling_point *p)
 {
     return p->trials == 1;
@@ -99,6 +104,23 @@ static base_status warn_of_noise(warnings *self, const scaling_analysis *a)
              "The length of a step is known to 5 %% or worse with %s worker%s: something else may run on the machine; "
              "more steps or repeats help.",
              list, strcmp(list, "1") == 0 ? "" : "s");
+    return add(self, line);
+}
+
+static base_status warn_of_disturbance(warnings *self, const scaling_analysis *a)
+{
+    char line[LINE_BYTES], list[LINE_BYTES / 4];
+    int count, trials = 0;
+    list_workers(a, was_disturbed, list, sizeof list, &count);
+    if (count == 0)
+        return BASE_OK;
+    for (int i = 0; i < a->point_count; i++)
+        trials += a->points[i].disturbed;
+    snprintf(
+        line, sizeof line,
+        "Set aside with %s worker%s: %d trial%s, at least a quarter longer or shorter than the others, which agree. "
+        "Something else disturbed %s.",
+        list, strcmp(list, "1") == 0 ? "" : "s", trials, trials == 1 ? "" : "s", trials == 1 ? "it" : "them");
     return add(self, line);
 }
 
@@ -170,6 +192,7 @@ base_status report_words_warnings(const scaling_sweep *sweep, const scaling_anal
     BASE_TRY(warn_of_no_single(&self, analysis));
     BASE_TRY(warn_of_few_points(&self, analysis));
     BASE_TRY(warn_of_noise(&self, analysis));
+    BASE_TRY(warn_of_disturbance(&self, analysis));
     BASE_TRY(warn_of_threads(&self, sweep));
     BASE_TRY(note_nodes(&self, sweep));
     BASE_TRY(pass_on(&self, sweep));

@@ -156,13 +156,20 @@ static scaling_value find_peak(const scaling_fit *fit)
     return (scaling_value){1.0 / sqrt(fmax(r.value, 0.0)), 1.0 / sqrt(fmax(r.high, 0.0)), 1.0 / sqrt(fmax(r.low, 0.0))};
 }
 
-void scaling_usl_fit(scaling_observations *seen, scaling_usl *usl)
+/* As far again from the value as an end of its interval is. With three figures, an end that lies a little outside of
+ * what the law allows is there by chance too often. */
+static double beyond(double end, double value)
+{
+    return end + (end - value);
+}
+
+scaling_outcome scaling_usl_fit(scaling_observations *seen, scaling_usl *usl)
 {
     static const double contention[] = {1.0, 0.0, 1.0}, coherency[] = {0.0, 0.0, 1.0}, t1[] = {1.0, 1.0, 1.0};
     scaling_fit fit;
     *usl = (scaling_usl){0};
     if (!enough(seen, 3, &usl->law))
-        return;
+        return SCALING_UNKNOWN;
     /* Weak scaling does n times the work. */
     for (int i = 0; i < seen->count; i++) {
         double n = seen->workers[i];
@@ -174,17 +181,30 @@ void scaling_usl_fit(scaling_observations *seen, scaling_usl *usl)
     scaling_data data = make_data(seen, seen->y, 3);
     if (!scaling_fit_relative(&data, seen->scale, &fit)) {
         refuse_noise(&usl->law, seen);
-        return;
+        return SCALING_UNKNOWN;
     }
     if (!noise_is_known(seen, &fit, &usl->law))
-        return;
+        return SCALING_UNKNOWN;
     usl->t1_s = fit.c[0] + fit.c[1] + fit.c[2];
-    if (!scaling_fit_ratio(&fit, contention, t1, &usl->contention) ||
-        !scaling_fit_ratio(&fit, coherency, t1, &usl->coherency) ||
-        clip(usl->contention.high) - clip(usl->contention.low) > WIDEST) {
-        refuse_noise(&usl->law, seen);
-        if (fit.lack)
-            scaling_refuse(&usl->law, seen, "the points do not follow the law");
-    }
+    int bounded = scaling_fit_ratio(&fit, contention, t1, &usl->contention) &&
+                  scaling_fit_ratio(&fit, coherency, t1, &usl->coherency) &&
+                  clip(usl->contention.high) - clip(usl->contention.low) <= WIDEST;
     usl->peak_workers = find_peak(&fit);
+    if (!bounded && fit.lack)
+        scaling_refuse(&usl->law, seen, "the points do not follow the law");
+    else if (!bounded)
+        refuse_noise(&usl->law, seen);
+    if (!bounded)
+        return SCALING_UNKNOWN;
+    if (beyond(usl->contention.low, usl->contention.value) > 1.0)
+        scaling_refuse(&usl->law, seen, "the second worker makes it slower, which the law does not describe");
+    else if (beyond(usl->contention.high, usl->contention.value) < 0.0 ||
+             beyond(usl->coherency.high, usl->coherency.value) < 0.0)
+        scaling_refuse(&usl->law, seen,
+                       "the scaling is better than linear, or gets better the more workers there are, "
+                       "which the law does not describe");
+    usl->contention = clip_value(usl->contention);
+    usl->coherency =
+        (scaling_value){fmax(usl->coherency.value, 0.0), fmax(usl->coherency.low, 0.0), fmax(usl->coherency.high, 0.0)};
+    return usl->law.ok ? SCALING_DESCRIBED : SCALING_OUTSIDE;
 }

@@ -22,7 +22,7 @@ typedef enum scaling_outcome {
 /* All use the scratch of `seen`. Amdahl's law is for strong, Gustafson's for weak scaling; refused for the other. */
 scaling_outcome scaling_amdahl_fit(scaling_observations *seen, scaling_amdahl *amdahl);
 scaling_outcome scaling_gustafson_fit(scaling_observations *seen, scaling_gustafson *gustafson);
-void scaling_usl_fit(scaling_observations *seen, scaling_usl *usl);
+scaling_outcome scaling_usl_fit(scaling_observations *seen, scaling_usl *usl);
 
 /* T(n) = a + b/n or, weak, n/T(n) = c + d n: T(1) as fitted, NaN where there is no fit. The design and its scales are
  * left in the scratch of `seen` and in `data`. */

@@ -221,6 +221,17 @@ static void says_why_there_is_no_figure_once(void **state)
     assert_null(strstr(first + 30, "the noise is <larger> than the effect"));
 }
 
+static void tells_what_was_set_aside(void **state)
+{
+    (void)state;
+    make(SCALING_STRONG, 0.95, 3, 64);
+    assert_lacks(report_text_print, "Set aside");
+    analysis.points[1].disturbed = 1;
+    assert_says(report_text_print, "Set aside with 2 workers: 1 trial,");
+    analysis.points[2].disturbed = 2;
+    assert_says(report_text_print, "Set aside with 2 and 4 workers: 3 trials,");
+}
+
 static void passes_warnings_on(void **state)
 {
     (void)state;
@@ -250,6 +261,7 @@ int main(void)
         cmocka_unit_test_teardown(lists_causes_that_add_up, teardown),
         cmocka_unit_test_teardown(fits_a_terminal, teardown),
         cmocka_unit_test_teardown(says_why_there_is_no_figure_once, teardown),
+        cmocka_unit_test_teardown(tells_what_was_set_aside, teardown),
         cmocka_unit_test_teardown(passes_warnings_on, teardown),
     };
     return cmocka_run_group_tests_name("report_words", tests, NULL, NULL);

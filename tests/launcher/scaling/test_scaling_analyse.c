@@ -261,6 +261,7 @@ static void better_than_linear(void **state)
             add(n, (0.105 / n - 0.005) * (1.0 + 0.001 * r));
     analyse();
     assert_refused(&analysis.amdahl.law, "better than linear");
+    assert_refused(&analysis.usl.law, "better than linear");
     assert_true(analysis.prediction_law.ok && analysis.prediction[0].efficiency.value > 0.9);
 }
 

@@ -261,11 +261,14 @@ static int usl_trial(const combination *c, scaling_random *random, scaling_value
 {
     scaling_usl usl;
     scaling_observations seen = observe(c, SCALING_STRONG, random, usl_law);
-    scaling_usl_fit(&seen, &usl);
+    if (scaling_usl_fit(&seen, &usl) == SCALING_UNKNOWN)
+        return 0;
     figures[0] = usl.contention;
     figures[1] = usl.coherency;
     figures[2] = usl.peak_workers;
-    return usl.law.ok;
+    if (!usl.law.ok)
+        figures[0] = figures[1] = figures[2] = (scaling_value){NAN, NAN, NAN};
+    return 1;
 }
 
 static void usl_is_found(void **state)
