@@ -8,7 +8,8 @@ base_status bench_gemm(int argc, char **argv);
 base_status bench_allreduce(int argc, char **argv);
 base_status bench_step(int argc, char **argv);
 
-/* The middle of `count` > 0 numbers, which are left in ascending order. */
+/* The median of `count` > 0 numbers, of an even count the mean of the two in the middle; they are left in ascending
+ * order. */
 double bench_median(double *values, int count);
 
 #endif

@@ -12,7 +12,7 @@ static int ascending(const void *a, const void *b)
 double bench_median(double *values, int count)
 {
     qsort(values, (size_t)count, sizeof *values, ascending);
-    return values[(count - 1) / 2];
+    return 0.5 * (values[(count - 1) / 2] + values[count / 2]);
 }
 
 static const struct {

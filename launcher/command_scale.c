@@ -76,13 +76,19 @@ static base_status write_report(const scale *self, const scaling_options *option
     return self->options.json ? write_text(self, options, analysis) : BASE_OK;
 }
 
-static base_status report(scale *self)
+static scaling_options options_of(const scale *self)
 {
-    scaling_analysis analysis;
     scaling_options options = {.target_efficiency = self->options.target_efficiency,
                                .predict_count = self->options.predict_count,
                                .seed = BOOTSTRAP_SEED};
     memcpy(options.predict, self->options.predict, sizeof options.predict);
+    return options;
+}
+
+static base_status report(scale *self)
+{
+    scaling_analysis analysis;
+    scaling_options options = options_of(self);
     if (self->options.mode == SCALING_WEAK)
         scale_sweep_warn(&self->sweep, "Weak scaling: train.batch of the configuration is the batch of one worker.");
     BASE_TRY(scaling_analyse(&self->sweep, &options, &analysis));
@@ -91,17 +97,34 @@ static base_status report(scale *self)
     return status;
 }
 
-/* What was measured before a trial failed is worth having; who is told to end does not stay for it. */
+/* Who is told to end does not stay for an analysis in print and pictures: `ddpt report` can make them. */
+static base_status keep_measured(scale *self)
+{
+    char path[PATH_MAX];
+    scaling_analysis analysis;
+    scaling_options options = options_of(self);
+    BASE_TRY(scaling_analyse(&self->sweep, &options, &analysis));
+    char *text = report_sweep_text(&self->sweep, &options, &analysis);
+    scaling_analysis_clear(&analysis);
+    snprintf(path, sizeof path, "%s/scaling.json", self->folder);
+    base_status status = text ? base_file_write(path, text, strlen(text)) : BASE_ERROR;
+    free(text);
+    if (status == BASE_OK)
+        BASE_INFO("what was measured before: ddpt report %s", self->folder);
+    return status;
+}
+
+/* What was measured before a trial failed is worth having. */
 static base_status finish(scale *self, base_status status)
 {
     char message[1024], warning[1100];
     snprintf(message, sizeof message, "%s", base_status_message());
     if (status == BASE_OK)
         return report(self);
-    if (self->sweep.count > 0 && !self->options.trials_only && status != BASE_INTERRUPTED && status != BASE_PEER) {
+    if (self->sweep.count > 0 && !self->options.trials_only) {
         snprintf(warning, sizeof warning, "The sweep ended early, this is what was measured before: %s", message);
         scale_sweep_warn(&self->sweep, warning);
-        if (report(self) != BASE_OK)
+        if ((status == BASE_INTERRUPTED ? keep_measured(self) : report(self)) != BASE_OK)
             BASE_WARN("no report of what was measured before: %s", base_status_message());
     } else if (!self->options.out && self->folder[0]) {
         rmdir(self->folder);

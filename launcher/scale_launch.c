@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -55,7 +56,7 @@ static base_status prepare(scale_launch *self, const char *folder)
     ssize_t n = readlink("/proc/self/exe", self->program, sizeof self->program - 1);
     if (n < 0)
         return BASE_FAIL_ERRNO(BASE_ERROR, errno, "cannot find this program: /proc/self/exe");
-    int length = snprintf(self->result, sizeof self->result, "%s/trial.json", folder);
+    int length = snprintf(self->result, sizeof self->result, "%s/trial-%ld.json", folder, (long)getpid());
     if (length < 0 || (size_t)length >= sizeof self->result)
         return BASE_FAIL(BASE_USAGE, "the name of the folder is too long: %s", folder);
     self->threads = self->config->train.threads;
@@ -163,11 +164,22 @@ static base_status build_line(const scale_launch *self, base_arena *arena, int w
 
 static int is_ours(int status)
 {
-    static const base_status known[] = {BASE_USAGE, BASE_DATA, BASE_DEVICE, BASE_PEER, BASE_DIVERGED};
+    static const base_status known[] = {BASE_USAGE, BASE_DATA, BASE_DEVICE, BASE_PEER, BASE_DIVERGED, BASE_INTERRUPTED};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (status == (int)known[i])
             return 1;
     return 0;
+}
+
+/* The signal that a worker, or the launcher itself, died of; 0: none. A shell says it as 128 + N; hydra ends with N,
+ * which another launcher may mean otherwise, and names it in words. */
+static int killed_by(const scale_process_end *end)
+{
+    char said[32];
+    snprintf(said, sizeof said, "(signal %d)", end->status);
+    if (end->status > 128 && end->status <= 128 + SIGRTMAX)
+        return end->status - 128;
+    return strstr(end->tail, said) ? end->status : 0;
 }
 
 /* An MPI ends a job with a status of its own at times, but our message is ours. */
@@ -179,6 +191,10 @@ static base_status failed(const scale_launch *self, int workers)
     if (scale_process_message(end, message, sizeof message))
         return BASE_FAIL(status, "%s", message);
     fwrite(end->tail, 1, end->length, stderr);
+    if (killed_by(end))
+        return BASE_FAIL(BASE_PEER, "%d worker%s: a worker was lost, killed by signal %d (%s); %s ended with status %d",
+                         workers, workers == 1 ? "" : "s", killed_by(end), strsignal(killed_by(end)), self->words[0],
+                         end->status);
     return BASE_FAIL(BASE_ERROR, "%d worker%s: %s ended with status %d", workers, workers == 1 ? "" : "s",
                      self->words[0], end->status);
 }
@@ -209,8 +225,8 @@ static base_status read_result(scale_launch *self, int workers, int repeat, scal
     scaling_options ignored;
     if (access(self->result, F_OK) != 0)
         return BASE_FAIL(BASE_ERROR,
-                         "%d worker%s: the job ended well, but did not write %s: it must see this folder under the "
-                         "same name",
+                         "%d worker%s: the job ended with status 0, but did not write %s: it must see this folder "
+                         "under the same name, and nobody must end it meanwhile",
                          workers, workers == 1 ? "" : "s", self->result);
     base_status status = report_sweep_read(self->result, &from, &ignored);
     if (status == BASE_OK)

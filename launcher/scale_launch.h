@@ -1,6 +1,6 @@
 /* scale_launch.h: the trials of a sweep by jobs that are started for them, one a trial:
  *
- *     LAUNCHER PROGRAM scale --trials-only FOLDER/trial.json --workers N ... CONFIG
+ *     LAUNCHER PROGRAM scale --trials-only FOLDER/trial-PID.json --workers N ... CONFIG
  */
 #ifndef SCALE_LAUNCH_H
 #define SCALE_LAUNCH_H

@@ -6,12 +6,14 @@
 #include "run_performance.h"
 #include "run_steps.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -43,10 +45,13 @@ base_status run_report_new_folder(const char *name, char *folder, size_t size)
         int n = snprintf(folder, size, i == 1 ? "runs/%s-%s" : "runs/%s-%s-%d", name, stamp, i);
         if (n < 0 || (size_t)n >= size)
             return BASE_FAIL(BASE_ERROR, "the name of the config is too long for a folder: %s", name);
-        if (access(folder, F_OK) != 0)
-            break;
+        BASE_TRY(base_file_make_folder("runs"));
+        if (mkdir(folder, 0777) == 0)
+            return BASE_OK;
+        if (errno != EEXIST)
+            return BASE_FAIL_ERRNO(BASE_ERROR, errno, "cannot make %s", folder);
     }
-    return base_file_make_folder(folder);
+    return BASE_FAIL(BASE_ERROR, "there are too many folders like %s", folder);
 }
 
 static base_status choose_folder(run_report *self, const char *out)

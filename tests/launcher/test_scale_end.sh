@@ -68,8 +68,25 @@ set -- "$ddpt" scale "$examples/digits.cfg" $small --workers 2 --steps 20
 for signal in INT TERM; do
     ends 130 $signal "$@" --launcher "$mpiexec -n {n} sh $work/each.sh"
     [ "$(grep -c '^error: interrupted$' err)" -eq 1 ] || fail 'does not say that it was interrupted'
-    [ -z "$(ls -A runs)" ] || fail 'a folder is left'
+    [ "$(ls runs/*)" = scaling.json ] || fail 'what was measured is not kept'
+    expect 0 "$ddpt" report runs/*
+    grep -q 'The sweep ended early' runs/*/report.html || fail 'the report does not say that it is not whole'
 done
+# A rank that is killed takes its trial with it, by the name of what happened.
+what='a rank that is killed'
+rm -rf *.pid runs
+"$@" --launcher "$mpiexec -n {n} sh $work/each.sh" >out 2>err </dev/null &
+job=$!
+echo "$job" >job.pid
+patiently grep -q "$under_way" err || fail 'not under way'
+patiently both_there || fail 'no ranks'
+kill -KILL "$(cat rank.1.pid)"
+wait "$job"
+got=$?
+[ "$got" -eq 6 ] || fail "status $got, not 6"
+grep -q '^error: 2 workers: a worker was lost, killed by signal 9' err || fail 'does not say that a worker was lost'
+patiently all_gone || fail 'a process is left'
+
 ends 137 KILL "$@" --launcher "$mpiexec -n {n} sh $work/each.sh"
 
 # Inside a job, Ctrl-C at the launcher; one rank sleeps.

@@ -9,7 +9,8 @@ facts() {
     expect 0 "$tools/scale_check" facts "$1"
     [ -s "$1/report.html" ] || fail "$1 has no report.html"
     [ -s "$1/scaling.csv" ] || fail "$1 has no scaling.csv"
-    [ ! -e "$1/trial.json" ] || fail "$1 still has trial.json"
+    set -- "$1" "$1"/trial-*.json
+    [ ! -e "$2" ] || fail "there is still $2"
 }
 
 count_is() {
