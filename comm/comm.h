@@ -80,9 +80,11 @@ typedef enum comm_kind { COMM_AUTO, COMM_LOCAL, COMM_SHM, COMM_MPI } comm_kind;
 typedef enum comm_type { COMM_F32, COMM_F64, COMM_I64, COMM_U64 } comm_type;
 typedef enum comm_op { COMM_SUM, COMM_MIN, COMM_MAX } comm_op;
 
+enum { COMM_FOREVER = -1 }; /* no bound */
+
 typedef struct comm_group_options {
     comm_kind kind;          /* COMM_AUTO: local for one rank, shared memory on one node, else MPI */
-    int timeout_ms;          /* bound of every wait */
+    int timeout_ms;          /* bound of every wait; time in which this process was stopped does not count */
     const base_alarm *alarm; /* once it is raised, waits fail with BASE_PEER and its text; may be NULL; must outlive the
                                 group */
 } comm_group_options;

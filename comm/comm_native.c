@@ -51,7 +51,7 @@ base_status comm_native_test(MPI_Request *requests, int n, const char *what, int
 
 base_status comm_native_wait(MPI_Request *requests, int n, const comm_patience *patience, const char *what)
 {
-    double since = 0;
+    double looked = 0.0, waited = 0.0;
     for (int tries = 0;; tries++) {
         int done = 0;
         BASE_TRY(comm_native_test(requests, n, what, &done));
@@ -63,14 +63,12 @@ base_status comm_native_wait(MPI_Request *requests, int n, const comm_patience *
         }
         if (base_alarm_raised(patience->alarm))
             return comm_alarm_failure(patience->alarm);
-        double now = base_time_now();
-        if (since == 0)
-            since = now;
+        waited += base_time_awake(&looked, base_time_now());
         double bound = (patience->timeout_ms + base_alarm_grace_ms(patience->alarm)) * 1e-3;
-        if (patience->timeout_ms != COMM_FOREVER && now - since >= bound)
+        if (patience->timeout_ms != COMM_FOREVER && waited >= bound)
             return BASE_FAIL(BASE_PEER, "waited %.1f s for the other ranks in %s: one of them has stopped or is lost",
                              bound, what);
-        nap(now - since, patience->nap_max_ms);
+        nap(waited, patience->nap_max_ms);
     }
 }
 

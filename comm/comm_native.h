@@ -31,7 +31,7 @@ typedef struct comm_patience {
     int nap_max_ms; /* longest nap between two tests */
     const base_alarm *alarm;
 } comm_patience;
-enum { COMM_FOREVER = -1, COMM_NAP_MS = 1 };
+enum { COMM_NAP_MS = 1 };
 extern const comm_patience comm_patience_setup; /* a rank may be reading a data set meanwhile */
 
 /* Test between naps until all `n` requests are done. BASE_PEER when the time is up or the alarm is raised. */

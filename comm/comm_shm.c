@@ -16,6 +16,7 @@
 
 #include "base_time.h"
 
+#include <math.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -268,6 +269,8 @@ static size_t name_rank(char *text, size_t size, size_t used, int rank)
 
 static double bound_s(const comm_group *group)
 {
+    if (group->timeout_ms == COMM_FOREVER)
+        return INFINITY;
     return (group->timeout_ms + base_alarm_grace_ms(group->alarm)) * 1e-3;
 }
 
@@ -293,7 +296,8 @@ static base_status report_missing(const comm_request *request)
 static base_status comm_wait_shm(comm_request *request)
 {
     comm_group *group = request->group;
-    double end = 0;
+    double looked = 0.0, waited = 0.0;
+    int sleep_ms = group->alarm ? BASE_ALARM_POLL_MS : (int)(1e3 * BASE_AWAKE_S / 2);
     for (;;) {
         BASE_TRY(comm_progress_shm(group));
         if (comm_done_shm(request))
@@ -304,13 +308,11 @@ static base_status comm_wait_shm(comm_request *request)
             continue;
         if (base_alarm_raised(group->alarm))
             return comm_alarm_failure(group->alarm);
-        double now = base_time_now();
-        if (end == 0)
-            end = now + bound_s(group);
-        if (now >= end)
+        waited += base_time_awake(&looked, base_time_now());
+        double left = bound_s(group) - waited;
+        if (left <= 0.0)
             return report_missing(request);
-        int sleep_ms = (int)((end - now) * 1e3) + 1;
-        comm_gate_sleep(to.gate, seen, group->alarm && sleep_ms > BASE_ALARM_POLL_MS ? BASE_ALARM_POLL_MS : sleep_ms);
+        comm_gate_sleep(to.gate, seen, 1e3 * left < sleep_ms ? (int)(1e3 * left) + 1 : sleep_ms);
     }
 }
 

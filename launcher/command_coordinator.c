@@ -92,14 +92,20 @@ static void wait_for_signal(void)
 
 /* ---- what it serves ---- */
 
-static void say_where(const coordinator_server *server)
+static void say_where(const coordinator_server *server, int own_key_file, const view_http *page)
 {
     const coordinator_key *key = coordinator_server_key(server);
     for (int i = 0; i < key->address_count; i++)
         BASE_INFO("%s %s", i ? "                   and at" : "coordinator listening at", key->addresses[i]);
     BASE_INFO("its key (keep it secret): %s", coordinator_server_key_file(server));
-    BASE_INFO("to join:  ddpt train --coordinator %s CONFIG", key->addresses[0]);
-    BASE_INFO("to look:  ddpt top %s", key->addresses[0]);
+    /* A key of the user's is not found by the address. */
+    const char *to = own_key_file ? coordinator_server_key_file(server) : key->addresses[0];
+    BASE_INFO("to join:  ddpt train --coordinator %s CONFIG", to);
+    if (page)
+        BASE_INFO("page:     %s", view_http_url(page));
+    BASE_INFO("to look:  ddpt top %s", to);
+    if (page && !view_http_is_loopback(page))
+        BASE_WARN("the page has no login: whoever reaches %s sees the runs", view_http_url(page));
 }
 
 static base_status get_view(void *server, coordinator_view *view)
@@ -111,11 +117,7 @@ static base_status start_page(coordinator_server *server, const coordinator_opti
 {
     const view_http_options http = {
         .source = {.get = get_view, .context = server}, .bind = options->http_bind, .port = options->http_port};
-    BASE_TRY(view_http_start(&http, page));
-    BASE_INFO("page:     %s", view_http_url(*page));
-    if (!view_http_is_loopback(*page))
-        BASE_WARN("the page has no login: whoever reaches %s sees the runs", view_http_url(*page));
-    return BASE_OK;
+    return view_http_start(&http, page);
 }
 
 static base_status serve(const coordinator_options *options)
@@ -124,10 +126,11 @@ static base_status serve(const coordinator_options *options)
     view_http *page = NULL;
     BASE_TRY(catch_signals());
     BASE_TRY(coordinator_server_create(&options->server, &server));
-    say_where(server);
     base_status status = options->http_port == NO_HTTP ? BASE_OK : start_page(server, options, &page);
-    if (status == BASE_OK)
+    if (status == BASE_OK) {
+        say_where(server, options->server.key_file != NULL, page);
         wait_for_signal();
+    }
     view_http_stop(&page);
     coordinator_server_destroy(&server);
     return status;

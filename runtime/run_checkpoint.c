@@ -334,7 +334,7 @@ base_status run_checkpoint_finish(run_checkpoint *self)
 {
     /* A slow disk of one rank is no reason for the others to think that it is gone: all meet before their bound. */
     double bound_ms = 250.0 * self->job->config->train.stall_timeout;
-    int wait_ms = bound_ms < WAIT_MS_MAX ? (int)bound_ms : WAIT_MS_MAX;
+    int wait_ms = bound_ms > 0.0 && bound_ms < WAIT_MS_MAX ? (int)bound_ms : WAIT_MS_MAX;
     while (self->phase != IDLE) {
         base_worker_wait(self->worker, wait_ms);
         run_checkpoint_vote sums = run_checkpoint_get_vote(self);

@@ -115,7 +115,7 @@ typedef struct run_config_train {
     double bucket_mb;     /* MiB of gradients a bucket, at least; 0: chosen by the program */
     int64_t threads;      /* a rank; 0: cores in its affinity mask over the ranks that share it */
     const char *gemm;     /* "auto", "openblas", "onednn" */
-    double stall_timeout; /* s: bound of a wait for other ranks within a step */
+    double stall_timeout; /* s: bound of a wait for other ranks within a step; 0: none */
     run_config_optimizer optimizer;
     struct {                  /* the last step is saved whatever these say */
         int64_t every_steps;  /* 0: not by steps */

@@ -168,6 +168,8 @@ static base_status check_train(const checker *self)
     const config_setting_t *setting = find(self, "train", NULL);
     if ((train->comm == RUN_COMM_NCCL || train->comm == RUN_COMM_STAGED) && train->device == RUN_DEVICE_CPU)
         return run_config_fail(self->source, setting, "comm", "needs train.device = \"gpu\" or \"auto\"");
+    if (train->stall_timeout > 0.0 && train->stall_timeout < 0.1)
+        return run_config_fail(self->source, setting, "stall_timeout", "must be at least 0.1 s, or 0 for no bound");
     const run_config_optimizer *optimizer = &train->optimizer;
     setting = find(self, "train", "optimizer");
     if (optimizer->nesterov && optimizer->momentum <= 0)

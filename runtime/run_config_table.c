@@ -237,9 +237,9 @@ static const run_option train_options[] = {
      .help = "Threads a rank; 0: the cores it may use over the ranks that share them."},
     {"gemm", RUN_OPTION_WORD, AT(run_config_train, gemm), .initial = "auto", .words = gemm_words, .execution = 1,
      .help = "The host's library for matrix products; auto: the faster one."},
-    {"stall_timeout", RUN_OPTION_DOUBLE, AT(run_config_train, stall_timeout), .initial = "30", FROM_TO(0.1, 86400),
+    {"stall_timeout", RUN_OPTION_DOUBLE, AT(run_config_train, stall_timeout), .initial = "30", FROM_TO(0, 86400),
      .unit = "s", .execution = 1,
-     .help = "A rank that is silent, or gets nowhere, for so long is named and ends the run with status 6."},
+     .help = "A rank that is silent, or gets nowhere, for so long is named and ends the run with status 6; 0: never."},
     END};
 
 static const run_option_group *const train_children[] = {&optimizer_group, &checkpoint_group, NULL};

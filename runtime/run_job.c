@@ -281,8 +281,9 @@ static comm_kind group_kind(const run_config *config)
 
 static base_status join_group(run_job *self)
 {
+    double bound = self->config->train.stall_timeout;
     comm_group_options options = {.kind = group_kind(self->config),
-                                  .timeout_ms = (int)(self->config->train.stall_timeout * 1000.0),
+                                  .timeout_ms = bound > 0.0 ? (int)(bound * 1000.0) : COMM_FOREVER,
                                   .alarm = self->monitor ? run_monitor_alarm(self->monitor) : NULL};
     BASE_TRY(comm_group_create(self->world, &options, &self->group));
     self->sharded = self->config->train.sync == RUN_SYNC_SHARDED ||

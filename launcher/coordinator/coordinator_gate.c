@@ -8,6 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
 #include <zmq.h>
 
 /* A peer may queue so many messages of at most MESSAGE_BYTES_MAX here before it has to wait; answers to one that does
@@ -130,6 +134,30 @@ static base_status bind_tcp(coordinator_gate *self, const char *host, const char
     return BASE_OK;
 }
 
+/* libzmq takes away what lies at the path: only a socket that nobody listens at may go. */
+static base_status check_path(const char *address)
+{
+    struct stat found;
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    const char *path = address + strlen("ipc://");
+    if (*path == '@')
+        return BASE_OK;
+    if (*path != '/' || strlen(path) >= sizeof name.sun_path)
+        return BASE_FAIL(BASE_USAGE, "cannot listen at %s: it needs a path from the root, of at most %zu characters",
+                         address, sizeof name.sun_path - 1);
+    if (lstat(path, &found) != 0)
+        return BASE_OK;
+    if (!S_ISSOCK(found.st_mode))
+        return BASE_FAIL(BASE_USAGE, "cannot listen at %s: there is a file that is no socket", address);
+    int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    memcpy(name.sun_path, path, strlen(path));
+    int taken = probe >= 0 && connect(probe, (const struct sockaddr *)&name, sizeof name) == 0;
+    if (probe >= 0)
+        close(probe);
+    return taken ? BASE_FAIL(BASE_ERROR, "cannot listen at %s: another coordinator is there already", address)
+                 : BASE_OK;
+}
+
 base_status coordinator_gate_bind(coordinator_gate *self, const char *address, coordinator_key *key)
 {
     char host[COORDINATOR_HOST_TEXT], port[8], bound[COORDINATOR_ADDRESS_TEXT];
@@ -141,6 +169,7 @@ base_status coordinator_gate_bind(coordinator_gate *self, const char *address, c
             "'%s' is no address to listen at: it must be tcp://HOST:PORT (HOST * for all interfaces, PORT * "
             "for any free one) or ipc://PATH",
             address);
+    BASE_TRY(check_path(address));
     BASE_TRY(bind_to(self, address, bound));
     add_address(key, bound);
     return BASE_OK;

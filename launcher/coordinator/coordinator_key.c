@@ -84,7 +84,8 @@ static const char *from_json(const json_t *object, coordinator_key *key)
         return "\"schema\" is not \"" SCHEMA "\"";
     for (size_t i = 0; i < json_array_size(addresses) && i < COORDINATOR_ADDRESSES; i++) {
         const char *address = json_string_value(json_array_get(addresses, i));
-        if (!address || !*address || strlen(address) >= COORDINATOR_ADDRESS_TEXT)
+        if (!address || strlen(address) >= COORDINATOR_ADDRESS_TEXT ||
+            (strncmp(address, "tcp://", 6) != 0 && strncmp(address, "ipc://", 6) != 0))
             return "\"addresses\" has one that is none";
         snprintf(key->addresses[key->address_count++], COORDINATOR_ADDRESS_TEXT, "%s", address);
     }

@@ -1,5 +1,6 @@
 #include "coordinator_server.h"
 
+#include "base_log.h"
 #include "base_time.h"
 #include "coordinator_address.h"
 #include "coordinator_gate.h"
@@ -26,9 +27,6 @@ enum { TICK_MS = 100 };
 /* Messages that are taken before the rest gets its turn. */
 enum { BURST = 512, LAST_BURSTS = 16 /* when stopping */ };
 
-/* A host that was suspended has not waited: of the time between two looks no more than this counts. */
-#define AWAKE_S 1.0
-
 struct coordinator_server {
     coordinator_secret secret;
     char key_file[PATH_MAX];
@@ -40,6 +38,7 @@ struct coordinator_server {
 
     pthread_mutex_t lock; /* over what follows */
     coordinator_state *state;
+    int is_full; /* and has said so */
     coordinator_counts counts;
     double clock, looked, began; /* awake time; base_time_now() at its last advance, and at the start */
 };
@@ -48,9 +47,7 @@ struct coordinator_server {
 
 static double advance_clock(coordinator_server *self)
 {
-    double now = base_time_now();
-    self->clock += fmin(now - self->looked, AWAKE_S);
-    self->looked = now;
+    self->clock += base_time_awake(&self->looked, base_time_now());
     return self->clock;
 }
 
@@ -92,12 +89,26 @@ static void answer_query(coordinator_server *self, const coordinator_route *to, 
     coordinator_view_clear(&view);
 }
 
+/* Once: whoever sends for nothing goes on sending. */
+static void warn_full(coordinator_server *self, const telemetry_summary *summary)
+{
+    if (!self->is_full)
+        BASE_WARN("this coordinator has %d runs or %d ranks and takes no more, so that run %.8s is not watched: start "
+                  "another coordinator",
+                  COORDINATOR_RUNS_MAX, COORDINATOR_RANKS_MAX, summary->run.id);
+    self->is_full = 1;
+}
+
 static void take_summary(coordinator_server *self, const coordinator_route *from, const telemetry_summary *summary)
 {
     switch (coordinator_state_take(self->state, summary, from, self->clock)) {
     case COORDINATOR_ACCEPTED: self->counts.accepted++; break;
     case COORDINATOR_REPLAYED: self->counts.replayed++; break;
     case COORDINATOR_FOREIGN: self->counts.foreign++; break;
+    case COORDINATOR_FULL:
+        self->counts.foreign++;
+        warn_full(self, summary);
+        break;
     }
 }
 

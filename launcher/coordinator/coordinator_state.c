@@ -194,12 +194,16 @@ static int follows(const telemetry_progress *at, const telemetry_progress *befor
     return at->step >= before->step && at->samples >= before->samples && at->elapsed >= before->elapsed;
 }
 
-static coordinator_verdict judge_next(const coordinator_rank *rank, const telemetry_progress *at)
+/* A process takes another's place only when that has fallen silent or has ended. */
+static coordinator_verdict judge_next(const coordinator_run *run, const coordinator_rank *rank,
+                                      const telemetry_progress *at, double now)
 {
     if (at->process == rank->process_before)
         return COORDINATOR_REPLAYED;
     if (at->process != rank->at.process)
-        return COORDINATOR_ACCEPTED;
+        return now - rank->heard > coordinator_run_late(run) || rank->at.state != COORDINATOR_RUNNING
+                   ? COORDINATOR_ACCEPTED
+                   : COORDINATOR_FOREIGN;
     if (at->sequence <= rank->at.sequence)
         return COORDINATOR_REPLAYED;
     return follows(at, &rank->at) ? COORDINATOR_ACCEPTED : COORDINATOR_FOREIGN;
@@ -279,13 +283,13 @@ coordinator_verdict coordinator_state_take(coordinator_state *self, const teleme
     if (run && (run->facts.size != summary->run.size || strcmp(run->facts.name, summary->run.name) != 0))
         return COORDINATOR_FOREIGN;
     coordinator_rank *rank = run ? find_rank(run, number) : NULL;
-    coordinator_verdict verdict = rank ? judge_next(rank, &summary->at) : COORDINATOR_ACCEPTED;
+    coordinator_verdict verdict = rank ? judge_next(run, rank, &summary->at, now) : COORDINATOR_ACCEPTED;
     if (verdict != COORDINATOR_ACCEPTED)
         return verdict;
     if (!run)
         run = add_run(self, &summary->run, now);
     if (!run)
-        return COORDINATOR_FOREIGN;
+        return COORDINATOR_FULL;
     if (rank && rank->at.process != summary->at.process && (run->end != COORDINATOR_RUNNING || rank == run->ranks[0])) {
         restart(self, run, &summary->run);
         rank = find_rank(run, number);
@@ -293,7 +297,7 @@ coordinator_verdict coordinator_state_take(coordinator_state *self, const teleme
     if (!rank)
         rank = add_rank(self, run, number, now);
     if (!rank)
-        return COORDINATOR_FOREIGN;
+        return COORDINATOR_FULL;
     take_rank(rank, summary, from, now);
     take_run(run, summary, now);
     return COORDINATOR_ACCEPTED;

@@ -9,7 +9,7 @@
 #include "telemetry_wire.h"
 
 enum {
-    COORDINATOR_RUNS_MAX = 64,     /* that are kept: one that has ended, or is quiet, goes when a new one comes */
+    COORDINATOR_RUNS_MAX = 1024,   /* that are kept: one that has ended, or is quiet, goes when a new one comes */
     COORDINATOR_RANKS_MAX = 65536, /* of all runs together */
     COORDINATOR_ROUTE_BYTES = 31
 };
@@ -23,7 +23,8 @@ typedef struct coordinator_route {
 typedef enum coordinator_verdict {
     COORDINATOR_ACCEPTED,
     COORDINATOR_REPLAYED, /* not newer than what this process of the rank has sent, or of one that was replaced */
-    COORDINATOR_FOREIGN   /* contradicts what is known of its run, cannot be true, or there is no room for it */
+    COORDINATOR_FOREIGN,  /* contradicts what is known of its run, or cannot be true */
+    COORDINATOR_FULL      /* there is no room for one more run or rank */
 } coordinator_verdict;
 
 typedef struct coordinator_state coordinator_state;

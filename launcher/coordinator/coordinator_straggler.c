@@ -7,6 +7,7 @@
 /* A rank is slow whose own time is above the median by more than this share of it, and by more than so many median
  * absolute deviations, which is what chance does to some rank; it is a straggler after so many windows in a row. */
 #define SLOWER_THAN 0.05
+#define COSTS 0.02 /* and without which a step would take so much less */
 #define DEVIATIONS 3.0
 enum { WINDOWS = 3 };
 
@@ -118,7 +119,9 @@ static void judge(coordinator_run *run, field *self)
         double typical = other ? own_time(other) : middle;
         double excess = own_time(rank) - typical;
         rank->fresh = 0;
-        rank->slow = excess > SLOWER_THAN * typical && excess > DEVIATIONS * deviation ? rank->slow + 1 : 0;
+        int slow =
+            excess > SLOWER_THAN * typical && excess > DEVIATIONS * deviation && excess > COSTS * step_time(rank);
+        rank->slow = slow ? rank->slow + 1 : 0;
         if (rank->slow >= WINDOWS) {
             coordinator_straggler straggler = describe(self, rank, typical);
             insert(run, &straggler);

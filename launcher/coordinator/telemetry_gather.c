@@ -2,9 +2,6 @@
 
 #include <math.h>
 
-/* Of the time between two looks no more than this counts. */
-#define AWAKE_S 0.5
-
 void telemetry_gather_start(telemetry_gather *self, const run_monitor_run *run, const char *run_id,
                             run_monitor *monitor, uint64_t process, double now)
 {
@@ -37,8 +34,7 @@ int telemetry_gather_look(telemetry_gather *self, double now)
 {
     double timeout = self->message.summary.run.stall_timeout, before = self->stuck;
     uint64_t progress = run_monitor_get_now(self->monitor).progress;
-    double passed = fmin(now - self->looked, AWAKE_S);
-    self->looked = now;
+    double passed = base_time_awake(&self->looked, now);
     if (progress != self->progress) {
         self->progress = progress;
         self->stuck = 0.0;

@@ -278,6 +278,10 @@ static base_status open_screen(terminal *self, SCREEN **screen)
         return BASE_FAIL(BASE_USAGE, "the terminal '%s' (TERM) is not known here: set TERM, or use --once",
                          name ? name : "");
     set_term(*screen);
+    if (!tigetstr("cup") || tigetstr("cup") == (char *)-1) {
+        endwin();
+        return BASE_FAIL(BASE_USAGE, "the terminal '%s' (TERM) cannot move its cursor: use --once", name ? name : "");
+    }
     set_escdelay(ESCAPE_MS);
     cbreak();
     noecho();

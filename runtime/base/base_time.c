@@ -46,6 +46,13 @@ static void show(const base_phases *self)
     base_phases_touch(self);
 }
 
+double base_time_awake(double *looked, double now)
+{
+    double passed = *looked > 0.0 ? now - *looked : 0.0;
+    *looked = now;
+    return passed < BASE_AWAKE_S ? passed : BASE_AWAKE_S;
+}
+
 void base_phases_start(base_phases *self, base_phase first)
 {
     memset(self->seconds, 0, sizeof self->seconds);

@@ -45,6 +45,12 @@ double base_time_now(void);
 /* Seconds since the system started this process, loading of libraries included; NaN where /proc does not say. */
 double base_time_since_start(void);
 
+/* The time since *looked (0 at first), which becomes `now`, as far as this process was awake in it: no more than
+ * BASE_AWAKE_S counts, so whoever measures a wait looks at least that often. One that a scheduler or Ctrl-Z had stopped
+ * has not waited, nor have its peers. */
+#define BASE_AWAKE_S 0.5
+double base_time_awake(double *looked, double now);
+
 /* Set all phases to zero and start `first`. */
 void base_phases_start(base_phases *self, base_phase first);
 

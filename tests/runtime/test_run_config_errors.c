@@ -276,6 +276,8 @@ static void train_keys_must_agree(void **state)
     (void)state;
     expect_error(CONFIG_LEAST, "train={comm=nccl;device=cpu}",
                  "--set train={comm=nccl;device=cpu}: train.comm = \"nccl\": needs train.device = \"gpu\" or \"auto\"");
+    expect_error(CONFIG_LEAST, "train.stall_timeout=0.05",
+                 "--set train.stall_timeout=0.05: must be at least 0.1 s, or 0 for no bound");
     expect_error(CONFIG_LEAST, "train.optimizer.nesterov=true",
                  "--set train.optimizer.nesterov=true: needs a momentum above 0");
     expect_error(CONFIG_LEAST "train = { optimizer = { schedule = { type = \"cosine\"; min_lr = 1; }; }; };", NULL,

@@ -71,6 +71,25 @@ stop_rank 1 --no-coordinator
 err_has 'error: waited 2.0 s .* rank.* 1'
 ended_with_6
 
+# ---- stopped with all others, as a scheduler or Ctrl-Z does it, is not lost ----
+has_gone_on() { [ "$(last_step run)" -gt "$step" ]; }
+for option in --set=train.comm=shm --set=train.comm=mpi --no-coordinator; do
+    what="all suspended: $option"
+    rm -rf run
+    start 3 "$ddpt" train --out run $endless "$option" state.cfg
+    await all_there
+    await has_checkpoint run
+    ranks=$(cat rank.0.pid rank.1.pid rank.2.pid)
+    kill -STOP $ranks
+    sleep $((2 * timeout + 1)) # is what happens to them
+    kill -CONT $ranks
+    step=$(last_step run)
+    await has_gone_on
+    kill -TERM $ranks
+    await_end
+    [ "$got" -eq 75 ] || fail "status $got, not 75"
+done
+
 # ---- alive, but nowhere: in a phase of its own ----
 for who in 0 1; do
     for phase in data forward update; do
@@ -84,7 +103,10 @@ for who in 0 1; do
         err_has "error: rank $who .*: last seen in $phase after step 119 of [0-9]*"
         [ "$(grep -c 'error:' err)" -eq 1 ] || fail 'more than one error'
         ended_with_6
-        [ "$(last_step run)" = 100 ] || fail "the last checkpoint is of step $(last_step run), not 100"
+        case $(last_step run) in
+            50 | 100) ;; # that of step 100 may have been on its way
+            *) fail "the last checkpoint is of step $(last_step run), not 50 or 100" ;;
+        esac
     done
 done
 

@@ -32,13 +32,13 @@ start() {
     cp said err
 }
 
-# stop SIGNAL
+# stop SIGNAL [STATUS]
 stop() {
     kill -"$1" "$coordinator"
     wait "$coordinator"
     got=$?
     coordinator=
-    [ "$got" -eq 0 ] || fail "status $got after SIG$1"
+    [ "$got" -eq "${2:-0}" ] || fail "status $got after SIG$1"
     [ ! -s said.out ] || fail 'stdout is not empty'
 }
 
@@ -88,7 +88,24 @@ stop TERM
 start --bind "ipc://@ddpt-test-$$" --key-file own.json --http 0
 [ -e own.json ] || fail 'no own.json'
 expect 0 "$ddpt" top --json own.json
+grep -q 'to look:  ddpt top .*own.json$' said || fail 'does not say that its key file is what to look with'
 stop INT
+
+# ---- what lies at a path stays, unless it is a socket that nobody listens at ----
+echo precious >thesis.txt
+expect 2 "$ddpt" coordinator --bind "ipc://$work/thesis.txt" --key-file new.json
+is_one_error
+[ "$(cat thesis.txt)" = precious ] || fail 'the file at the path is gone'
+start --bind "ipc://$work/socket" --key-file own.json
+expect 1 "$ddpt" coordinator --bind "ipc://$work/socket" --key-file new.json
+is_one_error
+expect 0 "$ddpt" top --json own.json
+stop KILL 137
+start --bind "ipc://$work/socket" --key-file own.json
+expect 0 "$ddpt" top --json own.json
+stop INT
+expect 2 "$ddpt" coordinator --bind ipc://relative --key-file new.json
+is_one_error
 expect 2 "$ddpt" coordinator --bind 'tcp://127.0.0.1:*' --key-file said
 is_one_error
 finish

@@ -175,10 +175,11 @@ static void process_that_was_replaced_is_replayed(void **state)
     telemetry_summary first = telemetry_test_summary(1, 0, 1, 111, 10);
     telemetry_summary second = telemetry_test_summary(1, 0, 1, 222, 3);
     assert_int_equal(take(self, &first, 10.0), COORDINATOR_ACCEPTED);
-    assert_int_equal(take(self, &second, 11.0), COORDINATOR_ACCEPTED); /* with fewer steps, as after a resume */
+    assert_int_equal(take(self, &second, 11.0), COORDINATOR_FOREIGN);  /* the first one is still there */
+    assert_int_equal(take(self, &second, 15.0), COORDINATOR_ACCEPTED); /* with fewer steps, as after a resume */
     first.at.sequence += 100;
-    assert_int_equal(take(self, &first, 12.0), COORDINATOR_REPLAYED);
-    coordinator_view view = look(self, 1, 12.0);
+    assert_int_equal(take(self, &first, 16.0), COORDINATOR_REPLAYED);
+    coordinator_view view = look(self, 1, 16.0);
     assert_int_equal(view.runs[0].step, 30);
     assert_int_equal(view.runs[0].ranks[0].lost_summaries, 0);
     coordinator_view_clear(&view);
@@ -328,8 +329,8 @@ static void room_is_for_runs_that_are_there(void **state)
     coordinator_state *self = state_of(state);
     for (unsigned run = 1; run <= COORDINATOR_RUNS_MAX; run++)
         take_well(self, run, 0, 1, 10);
-    telemetry_summary another = telemetry_test_summary(1000, 0, 1, 0, 11);
-    assert_int_equal(take(self, &another, 11.0), COORDINATOR_FOREIGN);
+    telemetry_summary another = telemetry_test_summary(COORDINATOR_RUNS_MAX + 1, 0, 1, 0, 11);
+    assert_int_equal(take(self, &another, 11.0), COORDINATOR_FULL);
     telemetry_summary end = telemetry_test_summary(5, 0, 1, 0, 12);
     end.at.state = COORDINATOR_DONE;
     assert_int_equal(take(self, &end, 12.0), COORDINATOR_ACCEPTED);
@@ -341,7 +342,7 @@ static void room_is_for_runs_that_are_there(void **state)
     for (unsigned run = 1; run <= COORDINATOR_RUNS_MAX; run++)
         if (run != 5 && run != 9)
             take_well(self, run, 0, 1, 41);
-    another = telemetry_test_summary(1001, 0, 1, 0, 11);
+    another = telemetry_test_summary(COORDINATOR_RUNS_MAX + 2, 0, 1, 0, 11);
     assert_int_equal(take(self, &another, 41.0), COORDINATOR_ACCEPTED);
     view = look(self, 9, 41.0);
     assert_int_equal(view.run_count, 0);
@@ -359,11 +360,11 @@ static void memory_is_bounded(void **state)
             memcpy(summary.run.id, telemetry_test_run_id(2), sizeof summary.run.id);
         summary.rank = i % COORDINATOR_RANKS_MAX;
         assert_int_equal(take(self, &summary, 10.0),
-                         i < COORDINATOR_RANKS_MAX ? COORDINATOR_ACCEPTED : COORDINATOR_FOREIGN);
+                         i < COORDINATOR_RANKS_MAX ? COORDINATOR_ACCEPTED : COORDINATOR_FULL);
     }
     for (unsigned run = 0; run < 100000; run++) {
         memcpy(summary.run.id, telemetry_test_run_id(100 + run), sizeof summary.run.id);
-        assert_int_equal(take(self, &summary, 10.0), COORDINATOR_FOREIGN);
+        assert_int_equal(take(self, &summary, 10.0), COORDINATOR_FULL);
     }
     assert_int_equal(coordinator_state_view(self, 10.0, "", 1, &view), BASE_OK);
     int64_t ranks = 0;

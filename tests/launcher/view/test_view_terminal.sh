@@ -189,6 +189,11 @@ live eight
 poll test -s "$work/status" || fail "it does not leave an unknown terminal"
 [ "$(cat "$work/status")" -eq 2 ] || fail "status $(cat "$work/status") on an unknown terminal, not 2"
 shows "the terminal 'nothing' (TERM) is not known here"
+with='LC_ALL=C.UTF-8 TERM=dumb'
+rm -f "$work/status"
+live eight
+poll test -s "$work/status" || fail "it does not leave a terminal that cannot move its cursor"
+[ "$(cat "$work/status")" -eq 2 ] || fail "status $(cat "$work/status") on a dumb terminal, not 2"
 
 # Names that try to take the terminal over.
 with=LC_ALL=C.UTF-8
