@@ -3,6 +3,7 @@
 #include "base_log.h"
 #include "base_time.h"
 #include "run_optim.h"
+#include "run_plugin.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -110,12 +111,24 @@ base_status run_job_threads(comm_world *world, int *threads, int *cores)
 
 /* ---- parts ---- */
 
+static base_status check_gpu(void)
+{
+    const run_plugin *plugin;
+    int count;
+    BASE_TRY(run_plugin_load(&plugin));
+    BASE_TRY(plugin->count(&count));
+    return BASE_FAIL(
+        BASE_DEVICE,
+        "train.device = \"gpu\": %d GPU%s can be used, but this version of ddpt does not train on GPUs; use "
+        "\"cpu\" or \"auto\"",
+        count, count == 1 ? "" : "s");
+}
+
 static base_status check_availability(const run_config *config)
 {
     const run_config_train *train = &config->train;
     if (train->device == RUN_DEVICE_GPU)
-        return BASE_FAIL(BASE_DEVICE,
-                         "train.device = \"gpu\": this build of ddpt has no GPU back end; use \"cpu\" or \"auto\"");
+        return check_gpu();
     if (train->precision != RUN_PRECISION_FP32)
         return BASE_FAIL(BASE_DEVICE, "train.precision = \"%s\": the cpu computes in \"fp32\" only",
                          run_precision_name(train->precision));
