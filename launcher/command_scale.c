@@ -2,6 +2,7 @@
 
 #include "base_file.h"
 #include "base_log.h"
+#include "base_utf8.h"
 #include "comm_launcher.h"
 #include "report_sweep.h"
 #include "report_text.h"
@@ -47,7 +48,7 @@ static void begin_sweep(scale *self, const run_config *config)
     scaling_sweep *sweep = &self->sweep;
     sweep->mode = self->options.mode;
     sweep->oversubscribe = self->options.oversubscribe;
-    snprintf(sweep->name, sizeof sweep->name, "%.*s", (int)sizeof sweep->name - 1, config->name);
+    base_utf8_copy(config->name, sweep->name, sizeof sweep->name);
     snprintf(sweep->digest, sizeof sweep->digest, "%s", config->digest);
     sweep->config = json_incref(config->echo);
 }

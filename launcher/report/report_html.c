@@ -112,7 +112,8 @@ static void put_headline_tiles(FILE *to, const scaling_sweep *sweep, const scali
 
 static void put_tiles(FILE *to, const scaling_sweep *sweep, const scaling_analysis *a)
 {
-    char figure[REPORT_WORDS_BYTES], note[REPORT_WORDS_BYTES], target[REPORT_WORDS_BYTES];
+    char figure[REPORT_WORDS_BYTES], note[2 * REPORT_WORDS_BYTES], target[REPORT_WORDS_BYTES],
+        interval[REPORT_WORDS_BYTES];
     const scaling_point *headline = report_words_headline(a);
     fputs("<div class=\"tiles\">\n", to);
     if (report_words_compares(a))
@@ -128,7 +129,8 @@ static void put_tiles(FILE *to, const scaling_sweep *sweep, const scaling_analys
                  report_words_interval(a->gustafson.serial_fraction, REPORT_PERCENT, note));
     if (a->worth_law.ok) {
         snprintf(figure, sizeof figure, "%d%s", a->worth_workers, a->worth_beyond ? "+" : "");
-        snprintf(note, sizeof note, "for an efficiency of %s",
+        report_words_worth(a, interval);
+        snprintf(note, sizeof note, "%.40s%sfor an efficiency of %.12s", interval, *interval ? ", " : "",
                  report_words_number(a->target_efficiency, REPORT_PERCENT, target));
         put_tile(to, figure, a->worth_workers == 1 ? "worker is worth it" : "workers are worth it", note);
     }
@@ -258,13 +260,18 @@ static void put_ranks(FILE *to, const scaling_analysis *a)
 static void put_cause_list(FILE *to, const scaling_sweep *sweep, const scaling_analysis *a)
 {
     fputs("<p>", to);
-    fputs(
-        sweep->mode == SCALING_WEAK
-            ? "With more workers a step takes longer, although each has as much to do as before. Per added worker, in "
-              "per cent of a step on one worker, and by cause:"
-            : "This share of a step on one worker does not get shorter when more workers share the work, as far as the "
+    if (report_words_only_slower(sweep, a))
+        fputs("More workers make it slower. Of the time that does not get shorter with more workers, in per cent, by "
+              "cause:",
+              to);
+    else if (sweep->mode == SCALING_WEAK)
+        fputs("With more workers a step takes longer, although each has as much to do as before. Per added worker, in "
+              "per cent of a step on one worker, and by cause:",
+              to);
+    else
+        fputs("This share of a step on one worker does not get shorter when more workers share the work, as far as the "
               "measurement goes. By cause, in per cent of a step on one worker:",
-        to);
+              to);
     fputs("</p>\n<ol class=\"causes\">\n", to);
     const char *advised = NULL;
     for (int i = 0; i < a->cause_count; i++)
@@ -307,15 +314,16 @@ static void put_prediction(FILE *to, const scaling_prediction *one)
 
 static void put_what_if(FILE *to, const scaling_analysis *a)
 {
-    char target[REPORT_WORDS_BYTES];
+    char target[REPORT_WORDS_BYTES], interval[REPORT_WORDS_BYTES];
     report_words_number(a->target_efficiency, REPORT_PERCENT, target);
+    report_words_worth(a, interval);
     fputs("<section><h2>What if there were more workers?</h2>\n<p>", to);
     if (!a->worth_law.ok)
         report_html_printf(to, "How many workers are worth it cannot be said: %s.", a->worth_law.reason);
     else
-        report_html_printf(to, "Worth it up to %d worker%s%s, if at least %s of each worker is to be put to use.",
-                           a->worth_workers, a->worth_workers == 1 ? "" : "s",
-                           a->worth_beyond ? " at least (the most that was looked at)" : "", target);
+        report_html_printf(to, "Worth it up to %d worker%s%s%s%s, if at least %s of each worker is to be put to use.",
+                           a->worth_workers, a->worth_workers == 1 ? "" : "s", *interval ? " (" : "", interval,
+                           *interval ? ")" : "", target);
     fputs("</p>\n", to);
     if (!a->prediction_law.ok) {
         fputs("<p>More than was measured cannot be predicted: ", to);

@@ -80,6 +80,7 @@ static int begin_law(FILE *to, const char *name, const scaling_law *law)
 
 static void put_amdahl(FILE *to, const scaling_amdahl *amdahl)
 {
+    char least[REPORT_WORDS_BYTES];
     if (!begin_law(to, "Amdahl's law", &amdahl->law))
         return;
     put_value(to, amdahl->parallel_fraction, REPORT_SHARE);
@@ -89,7 +90,8 @@ static void put_amdahl(FILE *to, const scaling_amdahl *amdahl)
         put_value(to, amdahl->max_speedup, REPORT_NUMBER);
         fputs(" times as fast (1/(1-p)).</dd>\n", to);
     } else {
-        fputs("The data show no limit to how fast it can get.</dd>\n", to);
+        fprintf(to, "The data show no bound to how fast it can get%s.</dd>\n",
+                report_words_at_least(amdahl->max_speedup.low, 1.05, "times", least));
     }
 }
 
@@ -104,35 +106,43 @@ static void put_gustafson(FILE *to, const scaling_gustafson *gustafson)
 
 static void put_usl(FILE *to, const scaling_usl *usl)
 {
+    char least[REPORT_WORDS_BYTES];
     if (!begin_law(to, "Universal scalability law", &usl->law))
         return;
     fputs("Contention ", to);
     put_value(to, usl->contention, REPORT_PERCENT);
     fputs(", coherency ", to);
     put_value(to, usl->coherency, REPORT_NUMBER);
-    if (isfinite(usl->peak_workers.value)) {
+    if (usl->peak_workers.high <= 1.0) {
+        fputs("; fastest on <b>1</b> worker, slower on more.</dd>\n", to);
+    } else if (isfinite(usl->peak_workers.value)) {
         fputs("; fastest on ", to);
         put_value(to, usl->peak_workers, REPORT_NUMBER);
         fputs(" workers, slower on more.</dd>\n", to);
     } else {
-        fputs("; no number of workers is in sight beyond which it gets slower.</dd>\n", to);
+        fprintf(to, "; no number of workers is in sight beyond which it gets slower%s.</dd>\n",
+                report_words_at_least(usl->peak_workers.low, 1.05, "workers", least));
     }
 }
 
 static void put_alpha_beta(FILE *to, const scaling_alpha_beta *fit)
 {
-    char text[REPORT_WORDS_BYTES];
+    char least[REPORT_WORDS_BYTES];
     if (!begin_law(to, "All-reduce", &fit->law))
         return;
     scaling_value us = {1e6 * fit->alpha_s.value, 1e6 * fit->alpha_s.low, 1e6 * fit->alpha_s.high};
+    scaling_value gigabytes = report_words_bandwidth(fit);
     fputs("Latency &alpha; = ", to);
     put_value(to, us, REPORT_NUMBER);
     fputs(" &micro;s a stage; ", to);
-    if (fit->beta_s_per_byte.value > 0.0)
-        fprintf(to, "bandwidth 1/&beta; = <b>%s</b> GB/s a worker.</dd>\n",
-                report_words_number(1e-9 / fit->beta_s_per_byte.value, REPORT_NUMBER, text));
-    else
-        fputs("no bound to the bandwidth can be seen.</dd>\n", to);
+    if (isfinite(gigabytes.value)) {
+        fputs("bandwidth 1/&beta; = ", to);
+        put_value(to, gigabytes, REPORT_NUMBER);
+        fputs(" GB/s a worker.</dd>\n", to);
+    } else {
+        fprintf(to, "no bound to the bandwidth is in sight%s.</dd>\n",
+                report_words_at_least(gigabytes.low, 0.0, "GB/s", least));
+    }
 }
 
 void report_html_laws(FILE *to, const scaling_sweep *sweep, const scaling_analysis *analysis)

@@ -9,10 +9,10 @@ const char report_html_style[] =
     "*{box-sizing:border-box}\n"
     "html{color-scheme:light dark;-webkit-text-size-adjust:100%}\n"
     "body{margin:0;background:var(--page);color:var(--ink);font:16px/1.55 system-ui,-apple-system,'Segoe UI',Roboto,"
-    "'Helvetica Neue',Arial,sans-serif}\n"
+    "'Helvetica Neue',Arial,sans-serif;overflow-wrap:anywhere}\n"
     "main{max-width:64rem;margin:0 auto;padding:1.5rem 1.25rem 4rem}\n"
     "header p{margin:0;color:var(--soft)}\n"
-    "h1{font-size:1.9rem;line-height:1.2;margin:.2rem 0 1.2rem;overflow-wrap:anywhere}\n"
+    "h1{font-size:1.9rem;line-height:1.2;margin:.2rem 0 1.2rem}\n"
     "h2{font-size:1.25rem;margin:2.4rem 0 .6rem}\n"
     "h3{font-size:1rem;margin:0}\n"
     "p{margin:.4rem 0}\n"
@@ -34,7 +34,7 @@ const char report_html_style[] =
     "var(--line);border-radius:.5rem}\n"
     "figcaption{color:var(--soft);font-size:.9rem;margin-top:.4rem}\n"
     ".scroll{overflow-x:auto}\n"
-    "table{border-collapse:collapse;font-variant-numeric:tabular-nums}\n"
+    "table{overflow-wrap:normal;border-collapse:collapse;font-variant-numeric:tabular-nums}\n"
     "th,td{text-align:right;padding:.35rem .9rem;border-bottom:1px solid var(--line);vertical-align:top}\n"
     "th:first-child,td:first-child{padding-left:.2rem}\n"
     "th{font-weight:600;font-size:.9rem;vertical-align:bottom}\n"
@@ -46,7 +46,7 @@ const char report_html_style[] =
     ".bar i{display:block;height:100%;min-width:2px;background:var(--accent);border-radius:.25rem}\n"
     "dl{margin:.4rem 0}\n"
     "dt{font-weight:600;margin-top:.7rem}\n"
-    "dd{margin:0;overflow-wrap:anywhere}\n"
+    "dd{margin:0}\n"
     ".facts{display:grid;grid-template-columns:minmax(7rem,max-content) 1fr;gap:.15rem 1.2rem}\n"
     ".facts dt{margin:0;font-weight:400;color:var(--soft)}\n"
     "code,pre{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;font-size:.85rem}\n"
@@ -128,6 +128,10 @@ void report_html_definitions(FILE *to, const scaling_sweep *sweep)
         "imbalance: other workers than the slowest one were late; reduce: exposed communication, which computation "
         "does not hide. They are those of the worker that is the slowest on average, since the others wait for it, and "
         "add up to the length of a step.");
+    put(to, "Worth it",
+        "The largest number of workers whose efficiency reaches the target: as measured where that number was "
+        "measured, else as expected. The ends of its interval are the largest numbers for which the lower and the "
+        "upper end of the efficiency's interval reach it.");
     put(to, "Expected values",
         "Computation, imbalance and communication are each carried on to more workers by the trends that fit what was "
         "measured (constant, 1/n, log n, n, the alpha-beta model), each trend with the weight of how well it fits; the "

@@ -119,7 +119,7 @@ static void write_points(FILE *to, const scaling_analysis *a, double unit, int *
         fprintf(to, "$%s << EOD\n", fitted ? "counted" : "shared");
         for (int i = 0; i < a->point_count; i++) {
             const scaling_point *p = &a->points[i];
-            if (!!p->fitted != fitted)
+            if (!!p->fitted != fitted || isnan(p->speedup.value))
                 continue;
             write_point(to, p->workers, unit > 0.0 ? scaled(p->efficiency, unit) : scaled(p->speedup, 1.0));
             ++*(fitted ? counted : shared);
@@ -214,7 +214,7 @@ static double least_speedup(const scaling_analysis *a)
     double least = INFINITY;
     for (int i = 0; i < a->point_count; i++)
         least = fmin(least, scaled(a->points[i].speedup, 1.0).low);
-    return fmax(least, 1e-6);
+    return isfinite(least) ? fmax(least, 1e-6) : 1.0;
 }
 
 static void write_speedup(FILE *to, const scaling_sweep *sweep, const scaling_analysis *a)

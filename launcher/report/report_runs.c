@@ -2,6 +2,7 @@
 
 #include "base_arena.h"
 #include "base_json.h"
+#include "base_utf8.h"
 #include "report_json.h"
 #include "report_runs_steps.h"
 #include "run_config_diff.h"
@@ -248,20 +249,20 @@ static base_status find_mode(const run *runs, int count, scaling_mode *mode)
 /* The configuration's name: of the file on the command line, else of the folder. */
 static void find_name(const run *first, char *name, size_t size)
 {
+    char text[PATH_MAX];
     const char *command = json_string_value(json_object_get(first->environment, "command"));
     const char *end = command ? strstr(command, ".cfg") : NULL, *begin = end;
     while (end && begin > command && !strchr(" /", begin[-1]))
         begin--;
-    if (end && begin < end) {
-        snprintf(name, size, "%.*s", (int)(end - begin), begin);
-        return;
+    if (!end || begin == end) {
+        end = first->folder + strlen(first->folder);
+        while (end > first->folder + 1 && end[-1] == '/')
+            end--;
+        for (begin = end; begin > first->folder && begin[-1] != '/';)
+            begin--;
     }
-    end = first->folder + strlen(first->folder);
-    while (end > first->folder + 1 && end[-1] == '/')
-        end--;
-    for (begin = end; begin > first->folder && begin[-1] != '/';)
-        begin--;
-    snprintf(name, size, "%.*s", (int)(end - begin), begin);
+    snprintf(text, sizeof text, "%.*s", (int)(end - begin), begin);
+    base_utf8_copy(text, name, size);
 }
 
 /* What the machines and programs of two runs differ in, as warnings. */

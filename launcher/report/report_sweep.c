@@ -148,6 +148,8 @@ static json_t *worth_json(const scaling_analysis *analysis)
     json_t *json = json_object();
     set_number(json, "target_efficiency", analysis->target_efficiency);
     set(json, "workers", json_integer(analysis->worth_workers));
+    set(json, "interval", interval_json(analysis->worth_interval, 1.0));
+    set(json, "most", json_integer(analysis->worth_most));
     set(json, "beyond", json_boolean(analysis->worth_beyond));
     return json;
 }
@@ -158,6 +160,7 @@ static void set_analysis(json_t *json, const scaling_analysis *a)
     for (int i = 0; i < a->point_count; i++)
         json_array_append_new(points, point_json(&a->points[i]));
     set(json, "points", points);
+    set(json, "speedup_reason", a->speedup_law.ok ? json_null() : base_json_text(a->speedup_law.reason));
     set_law(json, "amdahl", "amdahl_reason", &a->amdahl.law, amdahl_json(&a->amdahl));
     set_law(json, "gustafson", "gustafson_reason", &a->gustafson.law, gustafson_json(&a->gustafson));
     set_law(json, "usl", "usl_reason", &a->usl.law, usl_json(&a->usl));

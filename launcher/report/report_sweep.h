@@ -16,11 +16,14 @@
  *     usl            {contention, contention_interval, coherency, coherency_interval, peak_workers,
  *                     peak_workers_interval, t1_ms}, or null
  *     alpha_beta     {alpha_s, alpha_s_interval, beta_s_per_byte, beta_s_per_byte_interval}, or null
- *     causes         [{name, fraction, rank, slower}]; causes_total: what the fractions add up to
+ *     causes         [{name, fraction, rank, slower}]; causes_total: what the fractions add up to: the serial
+ *                    fraction, or 1 where the law is refused since more workers make a step longer
  *     prediction     [{workers, step_ms, step_ms_interval, efficiency, interval}]
- *     worth          {target_efficiency, workers, beyond}, or null
- *     amdahl_reason, gustafson_reason, usl_reason, alpha_beta_reason, causes_reason, prediction_reason, worth_reason:
- *                    why there is none; null where there is one
+ *     worth          {target_efficiency, workers, interval, most, beyond}, or null; `most`: the largest number of
+ *                    workers that was looked at; an interval that ends with null goes on beyond it
+ *     speedup_reason, amdahl_reason, gustafson_reason, usl_reason, alpha_beta_reason, causes_reason, prediction_reason,
+ *     worth_reason:  why there is none; null where there is one. speedup_reason: why speedups and efficiencies of the
+ *                    points are null, or say nothing
  *     trials         [{workers, repeat, batch, nodes, threads, cores, steps, step_s, steps_s [...], parts_s {data,
  * ...}, slowest_rank, slower {data, ...}, allreduce [{bytes, seconds}]}]
  *

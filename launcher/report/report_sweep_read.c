@@ -1,5 +1,6 @@
 #include "report_sweep.h"
 
+#include "base_utf8.h"
 #include "report_json.h"
 
 #include <inttypes.h>
@@ -167,7 +168,7 @@ static base_status get_names(const report_json_source *source, const json_t *jso
         return report_json_fail(source, "mode", mode, "\"strong\" or \"weak\"");
     sweep->mode = strcmp(json_string_value(mode), "weak") == 0 ? SCALING_WEAK : SCALING_STRONG;
     BASE_TRY(report_json_get(source, json, "name", JSON_STRING, &name));
-    snprintf(sweep->name, sizeof sweep->name, "%s", json_string_value(name));
+    base_utf8_copy(json_string_value(name), sweep->name, sizeof sweep->name);
     if (json_is_string(digest) && strlen(json_string_value(digest)) < sizeof sweep->digest)
         snprintf(sweep->digest, sizeof sweep->digest, "%s", json_string_value(digest));
     else if (digest && !json_is_null(digest))

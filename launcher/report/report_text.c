@@ -114,33 +114,48 @@ static void say_reason(FILE *to, refusals *self, const scaling_law *law)
 
 static void say_amdahl(FILE *to, const scaling_amdahl *amdahl)
 {
+    char least[REPORT_WORDS_BYTES];
     say_value(to, "Amdahl: parallel fraction p = ", amdahl->parallel_fraction, REPORT_SHARE);
-    if (isfinite(amdahl->max_speedup.value))
+    if (isfinite(amdahl->max_speedup.value)) {
         say_value(to, ", at most ", amdahl->max_speedup, REPORT_NUMBER);
-    fputs(isfinite(amdahl->max_speedup.value) ? " times as fast on any number of workers"
-                                              : ", no limit in sight of these data",
-          to);
+        fputs(" times as fast on any number of workers", to);
+    } else {
+        fprintf(to, ", no bound to the speedup in sight of these data%s",
+                report_words_at_least(amdahl->max_speedup.low, 1.05, "times", least));
+    }
 }
 
 static void say_usl(FILE *to, const scaling_usl *usl)
 {
+    char least[REPORT_WORDS_BYTES];
     say_value(to, "USL: contention ", usl->contention, REPORT_PERCENT);
     say_value(to, ", coherency ", usl->coherency, REPORT_NUMBER);
-    if (isfinite(usl->peak_workers.value))
-        say_value(to, ", fastest on ", usl->peak_workers, REPORT_NUMBER);
-    fputs(isfinite(usl->peak_workers.value) ? " workers" : ", no peak in sight of these data", to);
+    if (!isfinite(usl->peak_workers.value)) {
+        fprintf(to, ", no peak in sight of these data%s",
+                report_words_at_least(usl->peak_workers.low, 1.05, "workers", least));
+        return;
+    }
+    if (usl->peak_workers.high <= 1.0) {
+        fputs(", fastest on 1 worker", to);
+        return;
+    }
+    say_value(to, ", fastest on ", usl->peak_workers, REPORT_NUMBER);
+    fputs(" workers", to);
 }
 
 static void say_alpha_beta(FILE *to, const scaling_alpha_beta *fit)
 {
     scaling_value us = {1e6 * fit->alpha_s.value, 1e6 * fit->alpha_s.low, 1e6 * fit->alpha_s.high};
-    char text[REPORT_WORDS_BYTES];
+    scaling_value gigabytes = report_words_bandwidth(fit);
+    char least[REPORT_WORDS_BYTES];
     say_value(to, "all-reduce: latency alpha = ", us, REPORT_NUMBER);
-    if (fit->beta_s_per_byte.value > 0.0)
-        fprintf(to, " us, bandwidth 1/beta = %s GB/s",
-                report_words_number(1e-9 / fit->beta_s_per_byte.value, REPORT_NUMBER, text));
-    else
-        fputs(" us, no bound to the bandwidth can be seen", to);
+    if (isfinite(gigabytes.value)) {
+        say_value(to, " us, bandwidth 1/beta = ", gigabytes, REPORT_NUMBER);
+        fputs(" GB/s", to);
+    } else {
+        fprintf(to, " us, no bound to the bandwidth in sight of these data%s",
+                report_words_at_least(gigabytes.low, 0.0, "GB/s", least));
+    }
 }
 
 static void print_laws(FILE *to, refusals *refused, const scaling_sweep *sweep, const scaling_analysis *a)
@@ -215,16 +230,17 @@ static void print_prediction(FILE *to, refusals *refused, const scaling_analysis
 
 static void print_worth(FILE *to, refusals *refused, const scaling_analysis *a)
 {
-    char target[REPORT_WORDS_BYTES];
+    char target[REPORT_WORDS_BYTES], interval[REPORT_WORDS_BYTES];
     paragraph p;
     if (!paragraph_begin(&p))
         return;
+    report_words_worth(a, interval);
     report_words_number(a->target_efficiency, REPORT_PERCENT, target);
     if (!a->worth_law.ok)
         say_reason(p.to, refused, &a->worth_law);
     else
-        fprintf(p.to, "up to %d worker%s%s, for an efficiency of at least %s", a->worth_workers,
-                a->worth_workers == 1 ? "" : "s", a->worth_beyond ? " and perhaps beyond" : "", target);
+        fprintf(p.to, "up to %d worker%s%s%s%s, for an efficiency of at least %s", a->worth_workers,
+                a->worth_workers == 1 ? "" : "s", *interval ? " (" : "", interval, *interval ? ")" : "", target);
     paragraph_end(&p, to, "worth it");
 }
 

@@ -57,7 +57,7 @@ const char *report_words_number(double value, report_form form, char text[REPORT
     else if (form == REPORT_RATE)
         write_rate(value, text);
     else
-        write_digits(value, form == REPORT_NUMBER4 ? 4 : 3, text);
+        write_digits(value, form == REPORT_NUMBER4 ? 4 : form == REPORT_NUMBER2 ? 2 : 3, text);
     return text;
 }
 
@@ -81,16 +81,22 @@ const char *report_words_interval(scaling_value value, report_form form, char te
     return text;
 }
 
-/* As in "5.9 times": two digits, or the whole part. */
-static const char *times_text(double value, char text[REPORT_WORDS_BYTES])
+const char *report_words_at_least(double low, double from, const char *unit, char text[REPORT_WORDS_BYTES])
 {
-    write_digits(value, 2, text);
+    static const double most = 1e6;
+    char number[REPORT_WORDS_BYTES];
+    int tells = low > from && low < most;
+    report_words_number(low, REPORT_NUMBER, number);
+    snprintf(text, REPORT_WORDS_BYTES, tells ? " (%.24s %.20s at least)" : "", number, unit);
     return text;
 }
 
-static const char *percent_text(double value, char text[REPORT_WORDS_BYTES])
+scaling_value report_words_bandwidth(const scaling_alpha_beta *fit)
 {
-    return report_words_number(value, REPORT_PERCENT, text);
+    const scaling_value beta = fit->beta_s_per_byte;
+    int bounded = beta.value > 0.0 && !(beta.low <= 0.0);
+    return (scaling_value){bounded ? 1e-9 / beta.value : (double)INFINITY, 1e-9 / beta.high,
+                           beta.low > 0.0 ? 1e-9 / beta.low : (double)INFINITY};
 }
 
 /* ---- parts ---- */
@@ -140,6 +146,11 @@ const char *report_words_part(scaling_part part)
     return parts[part].name;
 }
 
+const char *report_words_part_stops(scaling_part part)
+{
+    return parts[part].stops;
+}
+
 const char *report_words_part_meaning(scaling_part part)
 {
     return parts[part].meaning;
@@ -150,162 +161,22 @@ const char *report_words_part_advice(scaling_part part)
     return parts[part].advice;
 }
 
-/* ---- the verdict ---- */
-
-const scaling_point *report_words_headline(const scaling_analysis *analysis)
-{
-    const scaling_point *last = NULL;
-    for (int i = 0; i < analysis->point_count; i++)
-        if (analysis->points[i].fitted || i == 0 || !last->fitted)
-            last = &analysis->points[i];
-    return last;
-}
-
-int report_words_fitted(const scaling_analysis *analysis)
-{
-    int count = 0;
-    for (int i = 0; i < analysis->point_count; i++)
-        count += analysis->points[i].fitted != 0;
-    return count;
-}
-
-int report_words_compares(const scaling_analysis *analysis)
-{
-    const scaling_point *headline = report_words_headline(analysis);
-    return headline && report_words_fitted(analysis) > 1 && isfinite(headline->speedup.value);
-}
-
-static const char *workers_text(int workers, char text[REPORT_WORDS_BYTES])
-{
-    snprintf(text, REPORT_WORDS_BYTES, workers == 1 ? "%d worker" : "%d workers", workers);
-    return text;
-}
-
-/* There is nothing to compare with. */
-static void refuse(FILE *to, const scaling_analysis *a, const scaling_point *point)
-{
-    char workers[REPORT_WORDS_BYTES], step[REPORT_WORDS_BYTES];
-    workers_text(point->workers, workers);
-    report_words_number(1e3 * point->step_s.value, REPORT_NUMBER, step);
-    if (a->point_count == 1)
-        fprintf(to,
-                "Only one number of workers was measured: a step on %s takes %s ms. How far the training scales cannot "
-                "be said from one point; measure two or more numbers of workers.",
-                workers, step);
-    else if (report_words_fitted(a) > 1)
-        fprintf(to,
-                "A step on %s takes %s ms. How many times as fast as on one worker that is cannot be said, since that "
-                "was not measured.",
-                workers, step);
-    else
-        fprintf(to,
-                "Of the %d numbers of workers that were measured %s counts: otherwise workers share cores. How far the "
-                "training scales cannot be said from that; measure on more cores.",
-                a->point_count, report_words_fitted(a) ? "only one" : "none");
-}
-
-/* What the ideal would be, and how close it came. */
-static void say_how_good(FILE *to, const scaling_point *p)
-{
-    char percent[REPORT_WORDS_BYTES];
-    double least = isnan(p->efficiency.low) ? p->efficiency.value : p->efficiency.low;
-    if (least > 1.0 && p->workers > 1)
-        fprintf(to, ", more than the %d times that one would hope for.", p->workers);
-    else
-        fprintf(to, ", %s of the ideal.", percent_text(p->efficiency.value, percent));
-}
-
-static void say_how_fast(FILE *to, const scaling_sweep *sweep, const scaling_point *p)
-{
-    char times[REPORT_WORDS_BYTES], workers[REPORT_WORDS_BYTES];
-    double speedup = p->speedup.value;
-    workers_text(p->workers, workers);
-    if (p->workers > 1 && p->speedup.low <= 1.0 && p->speedup.high >= 1.0) {
-        fprintf(to,
-                sweep->mode == SCALING_WEAK
-                    ? "%s are no faster together than one, as far as the measurement can tell."
-                    : "On %s a step takes as long as on one, as far as the measurement can tell.",
-                workers);
-        return;
-    }
-    if (sweep->mode == SCALING_WEAK)
-        fprintf(to, "%s process %s times as many samples a second as one", workers, times_text(speedup, times));
-    else if (speedup < 1.0)
-        fprintf(to, "On %s a step takes %s times as long as on one", workers, times_text(1.0 / speedup, times));
-    else
-        fprintf(to, "On %s a step is %s times as fast as on one", workers, times_text(speedup, times));
-    say_how_good(to, p);
-}
-
-static int is_computation(const scaling_cause *cause)
-{
-    return cause->part == SCALING_FORWARD || cause->part == SCALING_BACKWARD;
-}
-
-/* The largest cause, and the second one where it counts for nearly as much. */
-static void say_what_stops(FILE *to, const scaling_analysis *a)
-{
-    const scaling_cause *first = &a->causes[0], *second = &a->causes[1];
-    int both = a->cause_count > 1 && second->fraction >= 0.6 * first->fraction;
-    fprintf(to, a->worth_beyond ? "what it loses goes mainly to " : "what stops it is mainly ");
-    if (both && is_computation(first) && is_computation(second))
-        fputs("computation that is less efficient on more workers (forward and backward pass)", to);
-    else
-        fprintf(to, "%s%s%s", parts[first->part].stops, both ? " and " : "", both ? parts[second->part].stops : "");
-}
-
-/* Below this loss there is nothing to explain. */
-static const double small_loss = 0.03;
-
-static int has_cause(const scaling_analysis *a)
-{
-    double loss = 1.0 - report_words_headline(a)->efficiency.value;
-    return a->causes_law.ok && a->cause_count && a->causes[0].fraction > 0.0 && (loss > small_loss || !a->worth_beyond);
-}
-
-static void say_what_is_worth_it(FILE *to, const scaling_analysis *a)
-{
-    char target[REPORT_WORDS_BYTES];
-    percent_text(a->target_efficiency, target);
-    if (!a->worth_law.ok) {
-        fprintf(to, " How many workers are worth it cannot be said: %s.", a->worth_law.reason);
-        return;
-    }
-    if (a->worth_beyond)
-        fprintf(to, " Up to %d workers, the most that were looked at, it stays above %s of the ideal", a->worth_workers,
-                target);
-    else if (a->worth_workers <= 1)
-        fprintf(to, " More than one is hardly worth it (below %s of the ideal)", target);
-    else
-        fprintf(to, " More than %d are hardly worth it (below %s of the ideal)", a->worth_workers, target);
-    if (has_cause(a)) {
-        fputs(a->worth_beyond ? "; " : ": ", to);
-        say_what_stops(to, a);
-    }
-    fputc('.', to);
-}
-
-void report_words_verdict(FILE *to, const scaling_sweep *sweep, const scaling_analysis *analysis)
-{
-    const scaling_point *headline = report_words_headline(analysis);
-    if (!headline)
-        return;
-    if (report_words_compares(analysis)) {
-        say_how_fast(to, sweep, headline);
-        say_what_is_worth_it(to, analysis);
-    } else {
-        refuse(to, analysis, headline);
-    }
-}
-
 /* ---- causes ---- */
+
+int report_words_only_slower(const scaling_sweep *sweep, const scaling_analysis *a)
+{
+    return !(sweep->mode == SCALING_WEAK ? a->gustafson.law.ok : a->amdahl.law.ok);
+}
 
 void report_words_causes(FILE *to, const scaling_sweep *sweep, const scaling_analysis *analysis)
 {
     double total = 100.0 * analysis->causes_total;
     int said = 0, decimals = fabs(total) >= 0.995 ? 1 : percent_decimals(total);
     double least = 0.5 * pow(10.0, -decimals);
-    fprintf(to, "%s = %.*f %%", sweep->mode == SCALING_WEAK ? "s" : "1-p", decimals, total);
+    if (report_words_only_slower(sweep, analysis))
+        fputs("of what more workers do not make shorter, in per cent", to);
+    else
+        fprintf(to, "%s = %.*f %%", sweep->mode == SCALING_WEAK ? "s" : "1-p", decimals, total);
     for (int i = 0; i < analysis->cause_count; i++) {
         const scaling_cause *cause = &analysis->causes[i];
         if (fabs(100.0 * cause->fraction) >= least)
@@ -317,5 +188,5 @@ void report_words_rank(FILE *to, const scaling_cause *cause)
 {
     char text[REPORT_WORDS_BYTES];
     fprintf(to, "rank %d is %s slower in %s than the rank in the middle", cause->rank,
-            percent_text(cause->slower, text), parts[cause->part].name);
+            report_words_number(cause->slower, REPORT_PERCENT, text), parts[cause->part].name);
 }

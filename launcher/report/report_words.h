@@ -12,6 +12,7 @@
 /* Numbers for people; "-" for what is not finite. */
 typedef enum report_form {
     REPORT_NUMBER,  /* three digits: "5.90" */
+    REPORT_NUMBER2, /* two: "5.9" */
     REPORT_NUMBER4, /* four: "12.34" */
     REPORT_RATE,    /* "31.57 M" */
     REPORT_PERCENT, /* "6.8 %" */
@@ -36,12 +37,27 @@ void report_words_verdict(FILE *to, const scaling_sweep *sweep, const scaling_an
 
 /* "exposed all-reduce": as in a list of causes. */
 const char *report_words_part(scaling_part part);
+/* "the update of the parameters": as in what stops it. */
+const char *report_words_part_stops(scaling_part part);
 /* What it is and what helps, in some sentences. */
 const char *report_words_part_meaning(scaling_part part);
 const char *report_words_part_advice(scaling_part part);
 
+/* Of worth_workers: "7 to 14", "7 to 128 and beyond", "and beyond"; "" where it is no more than that. */
+const char *report_words_worth(const scaling_analysis *analysis, char text[REPORT_WORDS_BYTES]);
+
+/* 1: the causes, where there are any, are shares of what more workers do not make shorter: they make a step longer, and
+ * there is no serial fraction. */
+int report_words_only_slower(const scaling_sweep *sweep, const scaling_analysis *analysis);
 /* "1-p = 6.8 %: exposed all-reduce 4.1, data 1.6"; needs causes_law.ok. */
 void report_words_causes(FILE *to, const scaling_sweep *sweep, const scaling_analysis *analysis);
+
+/* 1/beta in GB/s; INFINITY where the interval of beta holds 0. */
+scaling_value report_words_bandwidth(const scaling_alpha_beta *fit);
+
+/* " (42.2 workers at least)": the low end of a bound that is not in sight; "" where it tells nothing: it is no more
+ * than `from`, or out of this world. */
+const char *report_words_at_least(double low, double from, const char *unit, char text[REPORT_WORDS_BYTES]);
 
 /* "rank 0 is 40 % slower in forward than the rank in the middle"; needs cause->rank >= 0. */
 void report_words_rank(FILE *to, const scaling_cause *cause);

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { LINES_MAX = 64, LINE_BYTES = 512 };
+enum { LINES_MAX = 64, LINE_BYTES = 512, LIST_BYTES = 128, NAMED_MAX = 6 };
 
 typedef struct warnings {
     base_arena *arena;
@@ -11,31 +11,36 @@ typedef struct warnings {
     int count;
 } warnings;
 
-/* Takes what was written to `line`, which may be "". */
+/* Takes what was written to `line`, which may be "", and may be there already. */
 static base_status add(warnings *self, const char *line)
 {
     if (!*line || self->count == LINES_MAX)
         return BASE_OK;
+    for (int i = 0; i < self->count; i++)
+        if (strcmp(self->lines[i], line) == 0)
+            return BASE_OK;
     self->lines[self->count] = base_arena_string(self->arena, line);
     return self->lines[self->count++] ? BASE_OK : BASE_ERROR;
 }
 
-/* "8", "8 and 16", "8, 16 and 32" of the points that `chosen` picks; *count of them. */
-static void list_workers(const scaling_analysis *a, int (*chosen)(const scaling_point *), char *text, size_t size,
+/* "8", "8 and 16", "1, 2, 4, 8, 16, 32 and 3 more" of the points that `chosen` picks; *count of them. */
+static void list_workers(const scaling_analysis *a, int (*chosen)(const scaling_point *), char text[LIST_BYTES],
                          int *count)
 {
     int total = 0, done = 0;
     size_t used = 0;
     for (int i = 0; i < a->point_count; i++)
-        total += chosen(&a->points[i]);
+        total += chosen(&a->points[i]) != 0;
     *text = '\0';
-    for (int i = 0; i < a->point_count && used < size; i++) {
+    for (int i = 0; i < a->point_count && done < NAMED_MAX; i++) {
         if (!chosen(&a->points[i]))
             continue;
         const char *before = done == 0 ? "" : done + 1 == total ? " and " : ", ";
-        used += (size_t)snprintf(text + used, size - used, "%s%d", before, a->points[i].workers);
+        used += (size_t)snprintf(text + used, LIST_BYTES - used, "%s%d", before, a->points[i].workers);
         done++;
     }
+    if (total > done)
+        snprintf(text + used, LIST_BYTES - used, " and %d more", total - done);
     *count = total;
 }
 
@@ -62,9 +67,9 @@ static int has_one_trial(const scaling_point *p)
 
 static base_status warn_of_cores(warnings *self, const scaling_sweep *sweep, const scaling_analysis *a)
 {
-    char line[LINE_BYTES], list[LINE_BYTES / 4];
+    char line[LINE_BYTES], list[LIST_BYTES];
     int count;
-    list_workers(a, shares_cores, list, sizeof list, &count);
+    list_workers(a, shares_cores, list, &count);
     if (count == 0)
         return BASE_OK;
     const char *counts =
@@ -79,12 +84,12 @@ static base_status warn_of_cores(warnings *self, const scaling_sweep *sweep, con
 
 static base_status warn_of_few_points(warnings *self, const scaling_analysis *a)
 {
-    char line[LINE_BYTES], list[LINE_BYTES / 4];
+    char line[LINE_BYTES], list[LIST_BYTES];
     int count;
     if (report_words_fitted(a) == 2)
         BASE_TRY(add(self, "Only two numbers of workers count: a law can be put through two points, but they cannot "
                            "show that it holds. Measure a third one."));
-    list_workers(a, has_one_trial, list, sizeof list, &count);
+    list_workers(a, has_one_trial, list, &count);
     if (count == 0)
         return BASE_OK;
     snprintf(line, sizeof line,
@@ -95,9 +100,9 @@ static base_status warn_of_few_points(warnings *self, const scaling_analysis *a)
 
 static base_status warn_of_noise(warnings *self, const scaling_analysis *a)
 {
-    char line[LINE_BYTES], list[LINE_BYTES / 4];
+    char line[LINE_BYTES], list[LIST_BYTES];
     int count;
-    list_workers(a, is_noisy, list, sizeof list, &count);
+    list_workers(a, is_noisy, list, &count);
     if (count == 0)
         return BASE_OK;
     snprintf(line, sizeof line,
@@ -109,9 +114,9 @@ static base_status warn_of_noise(warnings *self, const scaling_analysis *a)
 
 static base_status warn_of_disturbance(warnings *self, const scaling_analysis *a)
 {
-    char line[LINE_BYTES], list[LINE_BYTES / 4];
+    char line[LINE_BYTES], list[LIST_BYTES];
     int count, trials = 0;
-    list_workers(a, was_disturbed, list, sizeof list, &count);
+    list_workers(a, was_disturbed, list, &count);
     if (count == 0)
         return BASE_OK;
     for (int i = 0; i < a->point_count; i++)

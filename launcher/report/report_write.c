@@ -59,33 +59,42 @@ static base_status draw(const report *self, report_plot plot, char **svg)
     return status;
 }
 
-/* A picture of another report must not pass for one of this. */
-static base_status remove_picture(const report *self, report_plot plot)
+/* For the page. */
+static void draw_pictures(report *self)
 {
-    char path[PATH_MAX];
-    BASE_TRY(path_in(self->folder, report_plot_name(plot), ".svg", path));
-    if (unlink(path) != 0 && errno != ENOENT)
-        return BASE_FAIL_ERRNO(BASE_ERROR, errno, "cannot remove %s, which is out of date", path);
-    return BASE_OK;
+    base_status status = BASE_OK;
+    for (int i = 0; i < REPORT_PLOT_COUNT && status == BASE_OK; i++)
+        status = draw(self, (report_plot)i, &self->parts.svg[i]);
+    if (status == BASE_OK)
+        return;
+    snprintf(self->parts.no_pictures, sizeof self->parts.no_pictures, "%s", base_status_message());
+    base_status_clear();
+    BASE_WARN("the report has no pictures: %s", self->parts.no_pictures);
 }
 
-static base_status write_pictures(report *self)
+/* A picture of another report must not pass for one of this. */
+static void remove_picture(const report *self, report_plot plot)
 {
-    int is_ok = 1;
-    for (int i = 0; i < REPORT_PLOT_COUNT && is_ok; i++)
-        is_ok = draw(self, (report_plot)i, &self->parts.svg[i]) == BASE_OK;
-    if (!is_ok) {
-        snprintf(self->parts.no_pictures, sizeof self->parts.no_pictures, "%s", base_status_message());
+    char path[PATH_MAX];
+    if (path_in(self->folder, report_plot_name(plot), ".svg", path) != BASE_OK)
         base_status_clear();
-        BASE_WARN("the report has no pictures: %s", self->parts.no_pictures);
-    }
+    else if (unlink(path) != 0 && errno != ENOENT)
+        BASE_WARN("%s is not of this report, and cannot be removed: %s", path, strerror(errno));
+}
+
+/* Beside the page, which holds them: a report can do without. */
+static void write_pictures(const report *self)
+{
+    int drawn = !*self->parts.no_pictures;
     for (int i = 0; i < REPORT_PLOT_COUNT; i++) {
-        if (is_ok)
-            BASE_TRY(write_text(self, report_plot_name((report_plot)i), ".svg", self->parts.svg[i]));
-        else
-            BASE_TRY(remove_picture(self, (report_plot)i));
+        const char *name = report_plot_name((report_plot)i);
+        if (drawn && write_text(self, name, ".svg", self->parts.svg[i]) == BASE_OK)
+            continue;
+        if (drawn)
+            BASE_WARN("no picture %s.svg: %s", name, base_status_message());
+        base_status_clear();
+        remove_picture(self, (report_plot)i);
     }
-    return BASE_OK;
 }
 
 /* ---- the files ---- */
@@ -133,10 +142,12 @@ base_status report_write(const char *folder, const scaling_sweep *sweep, const s
     base_status status = write_json(&self);
     if (status == BASE_OK)
         status = write_csv(&self);
-    if (status == BASE_OK)
-        status = write_pictures(&self);
-    if (status == BASE_OK)
+    if (status == BASE_OK) {
+        draw_pictures(&self);
         status = write_html(&self);
+    }
+    if (status == BASE_OK)
+        write_pictures(&self);
     free(self.parts.csv);
     for (int i = 0; i < REPORT_PLOT_COUNT; i++)
         free(self.parts.svg[i]);

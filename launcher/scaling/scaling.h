@@ -75,7 +75,7 @@ base_status scaling_sweep_add(scaling_sweep *self, const scaling_trial *trial);
  *
  * T(n): median over the trials at n of their median steps; interval by a bootstrap of trials and of blocks of steps.
  * S(n) = T(1) / T(n), for weak scaling n T(1) / T(n), the ratio of rates; E(n) = S(n) / n. Their intervals join those
- * of T(1) and T(n). Where n = 1 was not measured, T(1) is that of the fitted law and counts as exact. The laws are
+ * of T(1) and T(n). Where n = 1 was not measured, T(1) is that of the fitted law, with its interval. The laws are
  * fitted to all trials at points that count, by least squares with relative errors, and have intervals by Student's t
  * and by Fieller's theorem (scaling_laws.h). */
 typedef struct scaling_value {
@@ -108,7 +108,7 @@ typedef struct scaling_law {
 /* Strong scaling. T(n) = T1 ((1-p) + p/n), so S(n) = 1 / ((1-p) + p/n), S_max = 1 / (1-p). Amdahl 1967. */
 typedef struct scaling_amdahl {
     scaling_law law;
-    scaling_value parallel_fraction, max_speedup; /* max_speedup: INFINITY where the data do not bound it */
+    scaling_value parallel_fraction, max_speedup; /* max_speedup: INFINITY where the interval of p reaches 1 */
     double t1_s;
 } scaling_amdahl;
 
@@ -121,7 +121,8 @@ typedef struct scaling_gustafson {
 /* S(n) = n / (1 + contention (n-1) + coherency n (n-1)). Gunther 2007. */
 typedef struct scaling_usl {
     scaling_law law;
-    scaling_value contention, coherency, peak_workers; /* peak: INFINITY where coherency is not above 0 */
+    scaling_value contention, coherency, peak_workers; /* peak: 1 where more workers only make it slower; INFINITY where
+                                                          the interval of coherency holds 0 */
     double t1_s;
 } scaling_usl;
 
@@ -146,31 +147,37 @@ enum { SCALING_PREDICTION_MAX = 16 };
 
 typedef struct scaling_analysis {
     int point_count;
-    scaling_point *points; /* ascending by workers */
+    scaling_point *points;   /* ascending by workers */
+    scaling_law speedup_law; /* of the points' speedups and efficiencies: refused where workers are of different kinds,
+                                so that those say nothing, or where T(1) is not known, so that there are none (NaN) */
     scaling_amdahl amdahl;
     scaling_gustafson gustafson;
     scaling_usl usl;
     scaling_alpha_beta alpha_beta;
     scaling_law causes_law;
-    double causes_total; /* what the causes add up to: 1-p, or Gustafson's serial fraction. There are causes also where
-                            the law is refused because more workers make steps longer (it is 1 then), or because no
-                            p fits all points (that of the best p) */
+    double causes_total; /* what the causes add up to: 1-p, or Gustafson's serial fraction. Where the law is refused
+                            because more workers make steps longer it is 1: there is no serial fraction, and the causes
+                            are shares of what does not get shorter. Where it is refused for another reason, so are the
+                            causes */
     int cause_count;
     scaling_cause causes[SCALING_PART_COUNT]; /* largest first */
     scaling_law prediction_law;
     int prediction_count;
-    scaling_prediction prediction[SCALING_PREDICTION_MAX]; /* 2x, 4x, 16x ... the largest n, or those asked for */
+    scaling_prediction prediction[SCALING_PREDICTION_MAX]; /* 2x, 4x, 16x ... the largest n, or those asked for that
+                                                              were not measured; ascending */
     double target_efficiency;
     scaling_law worth_law;
-    int worth_workers; /* the largest n with an expected efficiency of at least the target, of those measured or
-                          predicted */
-    int worth_beyond;  /* 1: that is the largest n looked at; more may be worth it too */
+    int worth_workers; /* the largest n with an efficiency of at least the target: measured, or expected where it was
+                          not measured (scaling_worth.h) */
+    scaling_value worth_interval; /* of that; high = INFINITY: beyond the largest n looked at */
+    int worth_most;               /* the largest n looked at: measured or predicted */
+    int worth_beyond;             /* 1: worth_workers is worth_most; more may be worth it too */
 } scaling_analysis;
 
 typedef struct scaling_options {
     double target_efficiency;            /* 0.7 */
     int predict_count;                   /* 0: 2x, 4x, 16x the largest n */
-    int predict[SCALING_PREDICTION_MAX]; /* each at least 1 */
+    int predict[SCALING_PREDICTION_MAX]; /* each at least 1; 1 and what was measured are left out, and doubles */
     uint64_t seed;                       /* of the bootstrap */
 } scaling_options;
 

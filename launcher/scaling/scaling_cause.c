@@ -94,7 +94,7 @@ void scaling_cause_find(scaling_observations *seen, const scaling_trials *trials
     double total = weak ? analysis->gustafson.serial_fraction.value : 1.0 - analysis->amdahl.parallel_fraction.value;
     double fractions[SCALING_PART_COUNT];
     analysis->causes_law = *law;
-    if (outcome == SCALING_UNKNOWN)
+    if (outcome == SCALING_UNKNOWN || outcome == SCALING_OUTSIDE)
         return;
     if (!seen->parts_known) {
         scaling_refuse(&analysis->causes_law, seen, "the phases of the steps are not known");
@@ -102,7 +102,7 @@ void scaling_cause_find(scaling_observations *seen, const scaling_trials *trials
     }
     double sum = weak ? divide_weak(seen, fractions) : divide_strong(seen, fractions);
     if (!(sum > 0.0) || !(total > 0.0)) {
-        scaling_refuse(&analysis->causes_law, seen, "there is nothing to divide: no part of a step is serial");
+        scaling_refuse(&analysis->causes_law, seen, "there is nothing to divide: no serial part of a step can be seen");
         return;
     }
     analysis->causes_law = (scaling_law){.ok = 1};

@@ -2,7 +2,9 @@
  *
  * Strong scaling: with the design and the weights of Amdahl's fit, T(n) = a + b/n, every part of a step is fitted by a
  * line of its own. Least squares are linear in the data, so that the parts' a add up to a; a part's fraction is its
- * share a / (a+b) of the whole line, and all add up to 1-p. Where p comes out below 0 they are scaled to add up to 1.
+ * share a / (a+b) of the whole line, and all add up to 1-p. Where p comes out below 0 they are scaled to add up to 1:
+ * shares of what does not get shorter. Where no p fits, or one above 1, there is nothing to divide, for the reason for
+ * which the law is refused.
  *
  * Weak scaling: 1 - E(n) = s (1 - 1/n) is what the parts grew over the smallest n, as a share of T(n); s is divided by
  * the least squares line through these shares.

@@ -35,6 +35,20 @@ double scaling_line_fit(scaling_observations *seen, scaling_data *data, scaling_
     return sum > 0.0 ? (weak ? 1.0 / sum : sum) : (double)NAN;
 }
 
+scaling_value scaling_line_start(scaling_observations *seen)
+{
+    static const double both[] = {1.0, 1.0};
+    const scaling_value unknown = {(double)NAN, (double)NAN, (double)NAN};
+    scaling_data data;
+    scaling_fit fit = {0};
+    if (isnan(scaling_line_fit(seen, &data, &fit)))
+        return unknown;
+    scaling_value sum = scaling_fit_sum(&fit, both);
+    if (seen->mode != SCALING_WEAK)
+        return sum;
+    return (scaling_value){1.0 / sum.value, 1.0 / sum.high, sum.low > 0.0 ? 1.0 / sum.low : (double)INFINITY};
+}
+
 /* Are there enough observations for `terms` unknowns? */
 static int enough(const scaling_observations *seen, int terms, scaling_law *law)
 {
@@ -92,7 +106,8 @@ static scaling_outcome find_share(const scaling_observations *seen, const scalin
         refuse_noise(law, seen);
         return SCALING_UNKNOWN;
     }
-    if (share->low > 1.0 || (wide && share->value > 1.0))
+    int slower = share->low > 1.0 || (wide && share->value > 1.0);
+    if (slower)
         scaling_refuse(law, seen, "%s with more workers, which the law does not describe",
                        seen->mode == SCALING_WEAK ? "fewer samples are trained in a second" : "a step takes longer");
     else if (wide)
@@ -100,7 +115,7 @@ static scaling_outcome find_share(const scaling_observations *seen, const scalin
     else if (share->high < 0.0)
         scaling_refuse(law, seen, "the scaling is better than linear, which the law does not describe");
     *share = clip_value(*share);
-    return law->ok ? SCALING_DESCRIBED : SCALING_OUTSIDE;
+    return law->ok ? SCALING_DESCRIBED : slower ? SCALING_SLOWER : SCALING_OUTSIDE;
 }
 
 /* The line of the mode and its share. */
@@ -129,6 +144,8 @@ scaling_outcome scaling_amdahl_fit(scaling_observations *seen, scaling_amdahl *a
     scaling_outcome outcome = fit_share(seen, &amdahl->law, &serial, &amdahl->t1_s);
     amdahl->parallel_fraction = (scaling_value){1.0 - serial.value, 1.0 - serial.high, 1.0 - serial.low};
     amdahl->max_speedup = (scaling_value){1.0 / serial.value, 1.0 / serial.high, 1.0 / serial.low};
+    if (!(serial.low > 0.0))
+        amdahl->max_speedup.value = (double)INFINITY;
     return outcome;
 }
 
@@ -145,15 +162,20 @@ scaling_outcome scaling_gustafson_fit(scaling_observations *seen, scaling_gustaf
 
 /* ---- USL ---- */
 
-/* sqrt(c1/c2), through c2/c1, which is 0 where there is no peak. */
+/* sqrt(c1/c2) through c2/c1, which is 0 where there is no peak, or, where c1 may be 0, through c1/c2, which is 0 where
+ * one worker is the fastest. */
 static scaling_value find_peak(const scaling_fit *fit)
 {
     static const double c1[] = {0.0, 1.0, 0.0}, c2[] = {0.0, 0.0, 1.0};
-    scaling_value r;
-    if (!scaling_fit_ratio(fit, c2, c1, &r))
-        return (scaling_value){fit->c[2] > 0.0 && fit->c[1] > 0.0 ? sqrt(fit->c[1] / fit->c[2]) : (double)INFINITY, 0.0,
-                               (double)INFINITY};
-    return (scaling_value){1.0 / sqrt(fmax(r.value, 0.0)), 1.0 / sqrt(fmax(r.high, 0.0)), 1.0 / sqrt(fmax(r.low, 0.0))};
+    scaling_value r, square = {(double)INFINITY, 0.0, (double)INFINITY};
+    if (fit->c[1] > 0.0 && scaling_fit_ratio(fit, c2, c1, &r)) {
+        square = (scaling_value){1.0 / fmax(r.value, 0.0), 1.0 / fmax(r.high, 0.0), 1.0 / fmax(r.low, 0.0)};
+        if (!(r.low > 0.0))
+            square.value = (double)INFINITY;
+    } else if (fit->c[2] > 0.0 && scaling_fit_ratio(fit, c1, c2, &r)) {
+        square = r;
+    }
+    return (scaling_value){sqrt(fmax(square.value, 1.0)), sqrt(fmax(square.low, 1.0)), sqrt(fmax(square.high, 1.0))};
 }
 
 /* As far again from the value as an end of its interval is. With three figures, an end that lies a little outside of
@@ -197,7 +219,8 @@ scaling_outcome scaling_usl_fit(scaling_observations *seen, scaling_usl *usl)
     if (!bounded)
         return SCALING_UNKNOWN;
     if (beyond(usl->contention.low, usl->contention.value) > 1.0)
-        scaling_refuse(&usl->law, seen, "the second worker makes it slower, which the law does not describe");
+        scaling_refuse(&usl->law, seen,
+                       "the second worker makes it slower, which the law does not describe: fastest on 1 worker");
     else if (beyond(usl->contention.high, usl->contention.value) < 0.0 ||
              beyond(usl->coherency.high, usl->coherency.value) < 0.0)
         scaling_refuse(&usl->law, seen,

@@ -5,7 +5,7 @@
  *     Amdahl      T(n) = a + b/n                1-p = a / (a+b)
  *     Gustafson   n / T(n) = c + d n            s = c / (c+d)
  *     USL         T(n) = c1/n + c0 + c2 n       contention = (c0+c2) / T1, coherency = c2 / T1, T1 = c0+c1+c2,
- *                                               peak = sqrt((1 - contention) / coherency) = sqrt(c1 / c2)
+ *                                               peak = sqrt((1 - contention) / coherency) = sqrt(c1 / c2), 1 at least
  */
 #ifndef SCALING_LAWS_H
 #define SCALING_LAWS_H
@@ -15,7 +15,8 @@
 /* What came of a fit; the law is ok where it describes the data. */
 typedef enum scaling_outcome {
     SCALING_DESCRIBED,
-    SCALING_OUTSIDE, /* the data are good, but the law does not allow what they show: more than linear, or slower */
+    SCALING_SLOWER,  /* the data are good, but with more workers it gets slower, which the law does not allow */
+    SCALING_OUTSIDE, /* the same: it is more than linear, or nowhere near the law */
     SCALING_UNKNOWN  /* the data do not tell */
 } scaling_outcome;
 
@@ -27,6 +28,9 @@ scaling_outcome scaling_usl_fit(scaling_observations *seen, scaling_usl *usl);
 /* T(n) = a + b/n or, weak, n/T(n) = c + d n: T(1) as fitted, NaN where there is no fit. The design and its scales are
  * left in the scratch of `seen` and in `data`. */
 double scaling_line_fit(scaling_observations *seen, scaling_data *data, scaling_fit *fit);
+
+/* T(1) of that line with its interval; NaN where there is no fit. Uses the scratch. */
+scaling_value scaling_line_start(scaling_observations *seen);
 
 /* One all-reduce of `nbytes` at `workers` > 1. */
 typedef struct scaling_reduction {

@@ -39,9 +39,8 @@ base_status scaling_trials_sort(base_arena *arena, const scaling_sweep *sweep, u
 base_status scaling_points_make(base_arena *arena, const scaling_sweep *sweep, const scaling_trials *trials,
                                 uint64_t seed, scaling_point *points, int *count);
 
-/* speedup, efficiency and karp_flatt. `t1_s` is T(1) where no point has n = 1 (from a law, without an interval), else
- * it is not used; NaN: not known, and so are the speedups. */
-void scaling_points_compare(scaling_mode mode, scaling_point *points, int count, double t1_s);
+/* speedup, efficiency and karp_flatt over `t1_s`, T(1); NaN: not known, and so are the speedups. */
+void scaling_points_compare(scaling_mode mode, scaling_point *points, int count, scaling_value t1_s);
 
 /* 1: workers times threads of this trial are more than its cores. */
 int scaling_shares_cores(const scaling_trial *trial);

@@ -99,13 +99,12 @@ static scaling_value times(scaling_value a, double factor)
     return (scaling_value){a.value * factor, a.low * factor, a.high * factor};
 }
 
-void scaling_points_compare(scaling_mode mode, scaling_point *points, int count, double t1_s)
+void scaling_points_compare(scaling_mode mode, scaling_point *points, int count, scaling_value t1_s)
 {
-    scaling_value t1 = points[0].workers == 1 ? points[0].step_s : (scaling_value){t1_s, t1_s, t1_s};
     for (int i = 0; i < count; i++) {
         scaling_point *point = &points[i];
         double n = point->workers;
-        scaling_value speed = ratio(t1, point->step_s);
+        scaling_value speed = ratio(t1_s, point->step_s);
         if (point->workers == 1)
             speed = (scaling_value){1.0, 1.0, 1.0};
         point->speedup = mode == SCALING_WEAK ? times(speed, n) : speed;

@@ -22,11 +22,8 @@
 
 #include "scaling_laws.h"
 
-/* Fills the prediction, its law, and worth of `analysis`, where the points, the laws and target_efficiency are there;
- * `outcome` is that of the law of the mode. `workers` (count): asked for.
- *
- * worth_workers is looked for among the measured points that count and, beyond the largest of them, among all whole
- * numbers up to the largest predicted: in powers of two first, then by halving. */
+/* Fills the prediction, its law, and worth (scaling_worth.h) of `analysis`, where the points, the laws and
+ * target_efficiency are there; `outcome` is that of the law of the mode. `workers` (count): asked for. */
 base_status scaling_predict(base_arena *arena, scaling_observations *seen, const scaling_sweep *sweep,
                             scaling_outcome outcome, const int *workers, int count, uint64_t seed,
                             scaling_analysis *analysis);

@@ -6,7 +6,8 @@
 #define EVIDENCE 0.6      /* BIC is this far to be trusted with a handful of observations */
 #define PRIOR_DF 1.0      /* how many observations the expected noise is worth */
 #define FACTOR_SPREAD 0.3 /* of the logarithm of a factor that is expected to be 1 */
-enum { TRIES_MAX = 50 };
+#define SHARE_LEAST 0.02  /* of a posterior: what is allowed of it, or the trend is dropped */
+enum { TRIES_MAX = 400, SHARE_DRAWS = 100 };
 
 typedef struct posterior {
     const scaling_trend *trend;
@@ -101,7 +102,7 @@ static int fit_trend(const scaling_series *series, const scaling_trend *trend, d
     scaling_data data = {.count = n, .terms = terms, .x = x, .y = y};
     if (terms > 0 && (!scaling_fit_solve(&data, series->scale, &self->fit) || !take_root(&self->fit, self->root)))
         return 0;
-    if (!is_allowed(trend, self->fit.c, terms))
+    if (trend->near_one && self->fit.c[0] <= 0.0)
         return 0;
     self->squares = PRIOR_DF * series->noise * series->noise;
     for (int i = 0; i < n; i++) {
@@ -141,23 +142,47 @@ static const posterior *choose(const posterior *posteriors, int count, double un
     return &posteriors[low];
 }
 
-/* Coefficients that are not allowed are drawn again, and given up for the estimate. */
+static void draw_once(const posterior *self, scaling_random *random, double *c)
+{
+    double sd = sqrt(self->squares / scaling_random_chi_squared(random, self->df));
+    double z[SCALING_TERMS_MAX];
+    for (int k = 0; k < self->fit.terms; k++) {
+        z[k] = scaling_random_normal(random);
+        c[k] = self->fit.c[k];
+        for (int j = 0; j <= k; j++)
+            c[k] += sd * self->root[k][j] * z[j];
+    }
+}
+
+/* Coefficients that are not allowed are drawn again, and in the end made 0. */
 static void draw_coefficients(const posterior *self, scaling_random *random, double *c)
 {
-    int terms = self->fit.terms;
     for (int tries = 0; tries < TRIES_MAX; tries++) {
-        double sd = sqrt(self->squares / scaling_random_chi_squared(random, self->df));
-        double z[SCALING_TERMS_MAX];
-        for (int k = 0; k < terms; k++) {
-            z[k] = scaling_random_normal(random);
-            c[k] = self->fit.c[k];
-            for (int j = 0; j <= k; j++)
-                c[k] += sd * self->root[k][j] * z[j];
-        }
-        if (is_allowed(self->trend, c, terms))
+        draw_once(self, random, c);
+        if (is_allowed(self->trend, c, self->fit.terms))
             return;
     }
-    memcpy(c, self->fit.c, sizeof self->fit.c);
+    for (int k = 0; k < self->fit.terms; k++)
+        c[k] = fmax(self->fit.c[k], 0.0);
+}
+
+/* An estimate that is not allowed leaves of a trend the share of its posterior that is: noise makes a small coefficient
+ * negative, which says nothing against its being small. Returns 0 for next to nothing. */
+static int weigh_allowed(posterior *self, scaling_random *random)
+{
+    double c[SCALING_TERMS_MAX];
+    int allowed = 0, terms = self->fit.terms;
+    if (is_allowed(self->trend, self->fit.c, terms))
+        return 1;
+    for (int i = 0; i < SHARE_DRAWS; i++) {
+        draw_once(self, random, c);
+        allowed += is_allowed(self->trend, c, terms);
+    }
+    double share = (double)allowed / SHARE_DRAWS;
+    if (share < SHARE_LEAST)
+        return 0;
+    self->weight += log(share);
+    return 1;
 }
 
 base_status scaling_trend_draw(base_arena *arena, const scaling_series *series, const scaling_trend *trends,
@@ -170,7 +195,7 @@ base_status scaling_trend_draw(base_arena *arena, const scaling_series *series, 
     if (!x || !y || !posteriors)
         return BASE_ERROR;
     for (int i = 0; i < trend_count; i++)
-        count += fit_trend(series, &trends[i], x, y, &posteriors[count]);
+        count += fit_trend(series, &trends[i], x, y, &posteriors[count]) && weigh_allowed(&posteriors[count], random);
     if (count > 0)
         make_cumulative(posteriors, count);
     for (int i = 0; i < draw_count; i++) {

@@ -4,7 +4,8 @@
  * weighted least squares with noise of unknown size (normal and inverse chi-squared), and the trend has a weight:
  * Bayesian model averaging (Raftery, Madigan, Hoeting 1997, J. Am. Stat. Assoc. 92, 179). Draws from the mixture spread
  * the wider the further the trends part. The weight is the prior times exp(-0.3 BIC) instead of exp(-0.5 BIC): with a
- * handful of observations the full exponent drops trends too soon, and intervals miss.
+ * handful of observations the full exponent drops trends too soon, and intervals miss. Where an estimate is not
+ * allowed, it is also times the share of the posterior that is.
  */
 #ifndef SCALING_TREND_H
 #define SCALING_TREND_H

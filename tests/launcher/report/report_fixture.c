@@ -123,7 +123,11 @@ static void fill_prediction(const fixture *from, scaling_analysis *a)
         if (point.efficiency.value >= 0.7)
             a->worth_workers = point.workers;
     }
-    a->worth_beyond = a->worth_workers == a->prediction[2].workers;
+    a->worth_most = a->prediction[2].workers;
+    a->worth_beyond = a->worth_workers == a->worth_most;
+    a->worth_interval = (scaling_value){a->worth_workers, a->worth_workers, a->worth_workers};
+    if (a->worth_beyond)
+        a->worth_interval.high = (double)INFINITY;
 }
 
 void fixture_make(const fixture *from, scaling_sweep *sweep, scaling_analysis *analysis, scaling_options *options)
@@ -132,7 +136,7 @@ void fixture_make(const fixture *from, scaling_sweep *sweep, scaling_analysis *a
         (scaling_sweep){.mode = from->mode, .name = "mnist", .digest = "0123456789abcdef", .gradient_bytes = 2678824};
     sweep->config = json_pack("{s{sisf}s[is]}", "train", "batch", 65536, "lr", 0.1, "list", 3, "text");
     sweep->environment = json_pack("{sssiss}", "cpu", "AMD EPYC", "cores", 64, "date", "2026-11-24T08:00:00Z");
-    *analysis = (scaling_analysis){.point_count = from->count};
+    *analysis = (scaling_analysis){.point_count = from->count, .speedup_law = {.ok = 1}};
     analysis->points = calloc((size_t)from->count, sizeof *analysis->points);
     *options = (scaling_options){.target_efficiency = 0.7, .seed = 0xfedcba9876543210u};
     for (int i = 0; i < from->count; i++) {

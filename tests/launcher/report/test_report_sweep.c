@@ -271,6 +271,53 @@ static void assert_refused(const char *says)
 }
 
 /* Cut off behind any byte but the last ones, which are space, it is no JSON; nothing worse happens. */
+/* A name that is too long is cut between characters. */
+static void a_long_name_stays_utf8(void **state)
+{
+    scaling_sweep back;
+    scaling_options options_back;
+    char name[256] = "x";
+    (void)state;
+    make(SCALING_STRONG, 1);
+    for (int i = 0; i < 50; i++)
+        strcat(name, "\xc3\xa9");
+    json_t *json = written();
+    json_object_set_new(json, "name", json_string(name));
+    json_dump_file(json, path, 0);
+    json_decref(json);
+    assert_int_equal(report_sweep_read(path, &back, &options_back), BASE_OK);
+    assert_int_equal(strlen(back.name), sizeof back.name - 1);
+    assert_memory_equal(back.name, name, sizeof back.name - 1);
+    scaling_sweep_clear(&back);
+    memmove(name, name + 1, strlen(name)); /* one less fits */
+    json = written();
+    json_object_set_new(json, "name", json_string(name));
+    json_dump_file(json, path, 0);
+    json_decref(json);
+    assert_int_equal(report_sweep_read(path, &back, &options_back), BASE_OK);
+    assert_int_equal(strlen(back.name), sizeof back.name - 2);
+    scaling_sweep_clear(&back);
+}
+
+static void what_is_worth_it_has_an_interval(void **state)
+{
+    (void)state;
+    make(SCALING_STRONG, 4);
+    analysis.worth_interval = (scaling_value){8, 7, 14};
+    json_t *json = written(), *worth = json_object_get(json, "worth"), *interval = json_object_get(worth, "interval");
+    assert_true(json_number_value(json_array_get(interval, 0)) > 6.9);
+    assert_true(json_number_value(json_array_get(interval, 1)) < 14.1);
+    assert_true(json_is_integer(json_object_get(worth, "most")) &&
+                json_is_null(json_object_get(json, "speedup_reason")));
+    json_decref(json);
+    analysis.worth_interval.high = (double)INFINITY;
+    analysis.speedup_law = (scaling_law){0, "why"};
+    json = written();
+    assert_true(json_is_null(json_array_get(json_object_get(json_object_get(json, "worth"), "interval"), 1)));
+    assert_string_equal(json_string_value(json_object_get(json, "speedup_reason")), "why");
+    json_decref(json);
+}
+
 static void is_refused_when_cut(void **state)
 {
     (void)state;
@@ -405,6 +452,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(has_the_keys_of_its_schema, setup, teardown),
         cmocka_unit_test_setup_teardown(has_null_and_a_reason_for_what_is_not_known, setup, teardown),
         cmocka_unit_test_setup_teardown(a_name_that_is_not_utf8_is_written_all_the_same, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_long_name_stays_utf8, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_worth_it_has_an_interval, setup, teardown),
         cmocka_unit_test_setup_teardown(is_refused_when_cut, setup, teardown),
         cmocka_unit_test_setup_teardown(never_crashes_on_wrong_values, setup, teardown),
         cmocka_unit_test_setup_teardown(names_the_key, setup, teardown),

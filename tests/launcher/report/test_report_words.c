@@ -56,6 +56,21 @@ static void assert_says(say *speaker, const char *text)
         fail_msg("\"%s\"\nis not in\n%s", text, said);
 }
 
+/* Of the whole text, wherever its lines end. */
+static void assert_text_says(const char *text)
+{
+    char *to = said;
+    what(report_text_print);
+    for (const char *from = said; *from; from++)
+        if (*from != '\n' && (*from != ' ' || to == said || to[-1] != ' '))
+            *to++ = *from;
+        else if (to > said && to[-1] != ' ')
+            *to++ = ' ';
+    *to = '\0';
+    if (!strstr(said, text))
+        fail_msg("\"%s\"\nis not in\n%s", text, said);
+}
+
 static void assert_lacks(say *speaker, const char *text)
 {
     if (strstr(what(speaker), text))
@@ -107,11 +122,13 @@ static void says_how_fast_and_what_stops_it(void **state)
 {
     (void)state;
     make(SCALING_STRONG, 0.95, 4, 0);
-    assert_string_equal(what(report_words_verdict),
-                        "On 8 workers a step is 5.9 times as fast as on one, 74 % of the ideal. More than 8 are hardly "
-                        "worth it (below 70 % of the ideal): what stops it is mainly the exchange of gradients between "
-                        "the workers (exposed all-reduce).");
+    assert_string_equal(
+        what(report_words_verdict),
+        "On 8 workers a step is 5.9 times as fast as on one, 74 % of the ideal. Up to 8 workers are worth "
+        "it; more fall below 70 % of the ideal: what stops it is mainly the exchange of gradients "
+        "between the workers (exposed all-reduce).");
     make(SCALING_WEAK, 0.94, 4, 0);
+    analysis.worth_interval.low = 128;
     assert_says(report_words_verdict,
                 "8 workers process 7.6 times as many samples a second as one, 95 % of the ideal.");
     assert_says(report_words_verdict,
@@ -125,7 +142,7 @@ static void says_when_workers_make_it_slower(void **state)
     make(SCALING_STRONG, -0.3, 4, 0);
     assert_says(report_words_verdict, "On 8 workers a step takes 1.3 times as long as on one, 9.9 % of the ideal.");
     assert_says(report_words_verdict, "More than one is hardly worth it");
-    analysis.points[3].speedup = (scaling_value){0.98, 0.9, 1.1};
+    analysis.points[3].speedup = (scaling_value){0.98, 0.95, 1.01};
     assert_says(report_words_verdict,
                 "On 8 workers a step takes as long as on one, as far as the measurement can tell. More");
     analysis.points[3].speedup = analysis.points[3].efficiency = (scaling_value){9.0, 8.8, 9.2};
@@ -141,7 +158,76 @@ static void names_two_causes_that_count_for_the_same(void **state)
     assert_says(report_words_verdict, "(exposed all-reduce) and waiting for the next batch of data.");
     analysis.causes_law.ok = 0;
     assert_lacks(report_words_verdict, "stops");
-    assert_says(report_words_verdict, "(below 70 % of the ideal).");
+    assert_says(report_words_verdict, "more fall below 70 % of the ideal.");
+}
+
+/* What an interval does not bear out is not claimed. */
+static void claims_no_more_than_is_known(void **state)
+{
+    (void)state;
+    make(SCALING_STRONG, 0.95, 4, 0);
+    analysis.points[3].speedup = (scaling_value){1.13, 0.29, 2.23};
+    assert_says(report_words_verdict, "Whether a step on 8 workers is faster than on one cannot be said: anything from "
+                                      "0.29 to 2.2 times as fast fits the measurement. Up to");
+    assert_lacks(report_words_verdict, "as long as on one");
+    sweep.mode = SCALING_WEAK;
+    assert_says(report_words_verdict, "Whether 8 workers are faster together than one cannot be said: anything from");
+    sweep.mode = SCALING_STRONG;
+    analysis.points[3].speedup = (scaling_value){19.0, 3.35, 23.4};
+    analysis.points[3].efficiency = (scaling_value){2.36, 0.42, 2.93};
+    assert_says(report_words_verdict,
+                "On 8 workers a step is 19 times as fast as on one (3.35 to 23.4), 236 % of the ideal (42 to 293 %).");
+    assert_lacks(report_words_verdict, "what stops it"); /* it is not sure that anything does */
+    analysis.worth_law = (scaling_law){0, "the measurement allows anything"};
+    assert_says(report_words_verdict, "How many workers are worth it cannot be said: the measurement allows anything.");
+}
+
+static void says_how_sure_it_is_of_what_is_worth_it(void **state)
+{
+    static const struct {
+        scaling_value interval;
+        const char *verdict, *text;
+    } cases[] = {
+        {{9, 9, 9}, "Up to 9 workers are worth it; more fall below 70 %", "up to 9 workers, for"},
+        {{9, 7, 14}, "Up to 9 workers (7 to 14) are worth it; more fall below 70 %", "up to 9 workers (7 to 14), for"},
+        {{1, 1, 3}, "Up to 1 worker (1 to 3) is worth it; more fall", "up to 1 worker (1 to 3), for"},
+        {{1, 1, 1}, "More than one is hardly worth it (below 70 % of the ideal)", "up to 1 worker, for"},
+        {{9, 7, INFINITY},
+         "Up to 9 workers (7 to 128 and beyond) may be worth it; more are expected to fall below 70 %",
+         "up to 9 workers (7 to 128 and beyond), for"},
+        {{128, 13, INFINITY},
+         "Up to 128 workers, the most that were looked at, it may stay above 70 % of the ideal (up to 13 at least)",
+         "up to 128 workers (13 to 128 and beyond), for"},
+        {{128, 128, INFINITY},
+         "Up to 128 workers, the most that were looked at, it stays above 70 % of the ideal",
+         "up to 128 workers (and beyond), for"},
+    };
+    (void)state;
+    make(SCALING_STRONG, 0.95, 4, 0);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        analysis.worth_interval = cases[i].interval;
+        analysis.worth_workers = (int)cases[i].interval.value;
+        analysis.worth_beyond = analysis.worth_workers == analysis.worth_most;
+        assert_says(report_words_verdict, cases[i].verdict);
+        assert_text_says(cases[i].text);
+    }
+}
+
+static void bounds_are_told_as_far_as_they_are_known(void **state)
+{
+    (void)state;
+    make(SCALING_STRONG, 0.95, 4, 0);
+    analysis.amdahl.max_speedup = (scaling_value){INFINITY, 10.3, INFINITY};
+    assert_text_says("no bound to the speedup in sight of these data (10.3 times at least)");
+    analysis.amdahl.max_speedup.low = 1e15;
+    assert_lacks(report_text_print, "1e+15");
+    analysis.usl.peak_workers = (scaling_value){INFINITY, 54.1, INFINITY};
+    assert_text_says("no peak in sight of these data (54.1 workers at least)");
+    analysis.usl.peak_workers = (scaling_value){1.0, 1.0, 1.0};
+    assert_text_says("fastest on 1 worker ");
+    assert_text_says("bandwidth 1/beta = 4.00 (3.96 to 4.04) GB/s");
+    analysis.alpha_beta.beta_s_per_byte.low = 0.0;
+    assert_text_says("no bound to the bandwidth in sight of these data (3.96 GB/s at least)");
 }
 
 static void refuses_where_there_is_nothing_to_compare(void **state)
@@ -156,6 +242,11 @@ static void refuses_where_there_is_nothing_to_compare(void **state)
         analysis.points[i].speedup.value = analysis.points[i].efficiency.value = (double)NAN;
     assert_says(report_words_verdict, "A step on 8 workers takes 2.08 ms.");
     assert_says(report_words_verdict, "cannot be said");
+    make(SCALING_STRONG, 0.95, 4, 0);
+    analysis.speedup_law = (scaling_law){0, "a worker has 2 threads at n = 1 and 1 at n = 2"};
+    assert_string_equal(what(report_words_verdict),
+                        "A step on 8 workers takes 2.08 ms. How many times as fast as on one worker that is cannot be "
+                        "said: a worker has 2 threads at n = 1 and 1 at n = 2.");
 }
 
 /* The verdict is about the points that count. */
@@ -185,13 +276,33 @@ static void lists_causes_that_add_up(void **state)
     assert_string_equal(what(report_words_causes),
                         "1-p = 6.8 %: exposed all-reduce 4.1, data 1.6, update 0.7, imbalance 0.4");
     assert_says(report_text_print, "rank 0 is 40 % slower in data than the rank in the middle");
+    analysis.amdahl.law.ok = 0; /* more workers are slower */
+    assert_says(report_words_causes, "of what more workers do not make shorter, in per cent: exposed all-reduce 4.1");
+    assert_lacks(report_words_causes, "1-p");
     sweep.mode = SCALING_WEAK;
+    analysis.gustafson.law.ok = 1;
     assert_says(report_words_causes, "s = 6.8 %: ");
     analysis.cause_count = 0;
     assert_string_equal(what(report_words_causes), "s = 6.8 %");
 }
 
 /* ---- the whole text ---- */
+
+static void long_lists_of_workers_are_shortened(void **state)
+{
+    enum { MANY = 100 };
+    int all[MANY];
+    (void)state;
+    for (int i = 0; i < MANY; i++)
+        all[i] = 100000 + i;
+    scaling_sweep_clear(&sweep);
+    free(analysis.points);
+    fixture_make(&(fixture){.mode = SCALING_STRONG, .count = MANY, .workers = all, .p = 0.95, .t1_s = 1.0}, &sweep,
+                 &analysis, &options);
+    for (int i = 0; i < MANY; i++)
+        analysis.points[i].trials = 1;
+    assert_text_says("100000, 100001, 100002, 100003, 100004, 100005 and 94 more workers there was one");
+}
 
 static void fits_a_terminal(void **state)
 {
@@ -240,6 +351,10 @@ static void passes_warnings_on(void **state)
     assert_says(report_text_print, "The fan was loud.");
     assert_says(report_text_print, "The sun shone.");
     assert_says(report_text_print, "Only two numbers of workers count");
+    json_object_set_new(sweep.environment, "warnings",
+                        json_pack("[sss]", "The sun shone.", "It rained.", "The sun shone."));
+    what(report_text_print);
+    assert_null(strstr(strstr(said, "The sun shone.") + 1, "The sun shone."));
     json_object_set_new(sweep.environment, "warnings", json_string("not a list"));
     assert_lacks(report_text_print, "not a list");
     sweep.trials[4].threads = 3;
@@ -256,6 +371,10 @@ int main(void)
         cmocka_unit_test_teardown(says_how_fast_and_what_stops_it, teardown),
         cmocka_unit_test_teardown(says_when_workers_make_it_slower, teardown),
         cmocka_unit_test_teardown(names_two_causes_that_count_for_the_same, teardown),
+        cmocka_unit_test_teardown(claims_no_more_than_is_known, teardown),
+        cmocka_unit_test_teardown(says_how_sure_it_is_of_what_is_worth_it, teardown),
+        cmocka_unit_test_teardown(bounds_are_told_as_far_as_they_are_known, teardown),
+        cmocka_unit_test_teardown(long_lists_of_workers_are_shortened, teardown),
         cmocka_unit_test_teardown(refuses_where_there_is_nothing_to_compare, teardown),
         cmocka_unit_test_teardown(leaves_out_points_that_share_cores, teardown),
         cmocka_unit_test_teardown(lists_causes_that_add_up, teardown),

@@ -397,6 +397,56 @@ static void scripts_hold_nothing_that_users_wrote(void **state)
     }
 }
 
+/* As with a disk that is full: the rest is there, and nothing of another report. */
+static void does_without_pictures_that_cannot_be_written(void **state)
+{
+    (void)state;
+    char path[128];
+    make(SCALING_STRONG, 2);
+    pretend_gnuplot("#!/bin/sh\necho '<svg>new</svg>'\n");
+    fixture_write("phases.svg", "of an older report");
+    snprintf(path, sizeof path, "%s/phases.svg.partial", folder);
+    assert_int_equal(mkdir(path, 0777), 0);
+    snprintf(path, sizeof path, "%s/speedup.svg", folder);
+    assert_int_equal(mkdir(path, 0777), 0);
+    assert_int_equal(write_report(), BASE_OK);
+    char *page = fixture_read("report.html");
+    assert_has(page, "new</svg>");
+    free(page);
+    assert_file("phases.svg", 0);
+    assert_file("efficiency.svg", 1);
+}
+
+/* No T(1), no speedup: gnuplot gets no point, and no axis without end. */
+static void pictures_without_speedups_have_axes(void **state)
+{
+    static const int far[] = {40, 41, 2000};
+    const fixture from = {.mode = SCALING_STRONG, .count = 3, .workers = far, .p = 0.95, .t1_s = 0.0123};
+    const double nan = (double)NAN;
+    (void)state;
+    fixture_make(&from, &sweep, &analysis, &options);
+    fixture_refuse(&analysis);
+    for (int i = 0; i < 3; i++)
+        analysis.points[i].speedup = analysis.points[i].efficiency = (scaling_value){nan, nan, nan};
+    for (int plot = 0; plot < REPORT_PLOT_COUNT; plot++) {
+        char script[32768];
+        FILE *to = fmemopen(script, sizeof script, "w");
+        report_plot_script(to, (report_plot)plot, &sweep, &analysis);
+        fclose(to);
+        assert_lacks(script, "nan");
+        assert_lacks(script, "inf");
+    }
+}
+
+static void long_words_stay_on_the_page(void **state)
+{
+    (void)state;
+    const char *body = strstr(report_html_style, "body{");
+    assert_non_null(body);
+    const char *wrap = strstr(body, "overflow-wrap:anywhere");
+    assert_true(wrap && wrap < strchr(body, '}'));
+}
+
 static void names_a_file_that_cannot_be_written(void **state)
 {
     (void)state;
@@ -429,6 +479,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(says_what_a_failed_gnuplot_said, setup, teardown),
         cmocka_unit_test_setup_teardown(gnuplot_may_read_and_write_much, setup, teardown),
         cmocka_unit_test_setup_teardown(scripts_hold_nothing_that_users_wrote, setup, teardown),
+        cmocka_unit_test_setup_teardown(does_without_pictures_that_cannot_be_written, setup, teardown),
+        cmocka_unit_test_setup_teardown(pictures_without_speedups_have_axes, setup, teardown),
+        cmocka_unit_test_setup_teardown(long_words_stay_on_the_page, setup, teardown),
         cmocka_unit_test_setup_teardown(names_a_file_that_cannot_be_written, setup, teardown),
     };
     return cmocka_run_group_tests_name("report_write", tests, NULL, NULL);

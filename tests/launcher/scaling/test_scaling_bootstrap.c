@@ -143,7 +143,7 @@ static void speedups_follow_from_times(void **state)
     (void)state;
     scaling_point points[] = {{.workers = 1, .step_s = {8.0, 8.0 / 1.03, 8.0 * 1.03}},
                               {.workers = 2, .step_s = {5.0, 5.0 / 1.04, 5.0 * 1.04}}};
-    scaling_points_compare(SCALING_STRONG, points, 2, (double)NAN);
+    scaling_points_compare(SCALING_STRONG, points, 2, points[0].step_s);
     assert_near(points[0].speedup.value, 1.0);
     assert_near(points[0].efficiency.low, 1.0);
     assert_true(isnan(points[0].karp_flatt));
@@ -158,34 +158,36 @@ static void weak_speedups_are_ratios_of_rates(void **state)
 {
     (void)state;
     scaling_point points[] = {{.workers = 1, .step_s = {8.0, 8.0, 8.0}}, {.workers = 4, .step_s = {10.0, 9.0, 11.0}}};
-    scaling_points_compare(SCALING_WEAK, points, 2, (double)NAN);
+    scaling_points_compare(SCALING_WEAK, points, 2, points[0].step_s);
     assert_near(points[1].speedup.value, 3.2);
     assert_near(points[1].efficiency.value, 0.8);
     assert_near(points[1].efficiency.high, 8.0 / 9.0);
     assert_true(isnan(points[1].karp_flatt));
 }
 
-static void without_one_worker_the_law_s_time_is_used(void **state)
+static void the_error_of_a_fitted_time_counts(void **state)
 {
     (void)state;
+    const double nan = (double)NAN;
     scaling_point points[] = {{.workers = 2, .step_s = {5.0, 4.0, 6.0}}};
-    scaling_points_compare(SCALING_STRONG, points, 1, 8.0);
+    scaling_points_compare(SCALING_STRONG, points, 1, (scaling_value){8.0, 8.0, 8.0});
     assert_near(points[0].speedup.value, 1.6);
     assert_near(points[0].speedup.high, 2.0);
-    scaling_points_compare(SCALING_STRONG, points, 1, (double)NAN);
+    scaling_points_compare(SCALING_STRONG, points, 1, (scaling_value){8.0, 7.0, 10.0});
+    assert_near(points[0].speedup.value, 1.6);
+    assert_near(points[0].speedup.high, 1.6 * exp(hypot(log(10.0 / 8.0), log(5.0 / 4.0))));
+    assert_near(points[0].efficiency.low, 0.8 * exp(-hypot(log(8.0 / 7.0), log(6.0 / 5.0))));
+    scaling_points_compare(SCALING_STRONG, points, 1, (scaling_value){nan, nan, nan});
     assert_true(isnan(points[0].speedup.value) && isnan(points[0].efficiency.value));
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(interval_of_a_step_holds_its_median),
-        cmocka_unit_test(outlying_steps_do_not_matter),
-        cmocka_unit_test(too_few_steps_tell_no_interval),
-        cmocka_unit_test(the_same_seed_brings_the_same_interval),
-        cmocka_unit_test(speedups_follow_from_times),
-        cmocka_unit_test(weak_speedups_are_ratios_of_rates),
-        cmocka_unit_test(without_one_worker_the_law_s_time_is_used),
+        cmocka_unit_test(interval_of_a_step_holds_its_median), cmocka_unit_test(outlying_steps_do_not_matter),
+        cmocka_unit_test(too_few_steps_tell_no_interval),      cmocka_unit_test(the_same_seed_brings_the_same_interval),
+        cmocka_unit_test(speedups_follow_from_times),          cmocka_unit_test(weak_speedups_are_ratios_of_rates),
+        cmocka_unit_test(the_error_of_a_fitted_time_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -212,7 +212,21 @@ static void perfect_scaling_has_none(void **state)
     }
     analyse();
     assert_false(analysis.causes_law.ok);
-    assert_non_null(strstr(analysis.causes_law.reason, "no part"));
+    assert_non_null(strstr(analysis.causes_law.reason, "no serial part"));
+    assert_int_equal(analysis.cause_count, 0);
+}
+
+/* It gets faster up to 4 workers and slower from there: no serial fraction, and none to divide. */
+static void a_law_that_fits_nothing_has_none(void **state)
+{
+    const synthetic_truth truth = {.divided_s = WORK, .contention = 0.05, .coherency = 0.1};
+    (void)state;
+    measure(&truth, 0.002, 2);
+    analyse();
+    assert_false(analysis.amdahl.law.ok);
+    assert_non_null(strstr(analysis.amdahl.law.reason, "no serial fraction fits"));
+    assert_false(analysis.causes_law.ok);
+    assert_string_equal(analysis.causes_law.reason, analysis.amdahl.law.reason);
     assert_int_equal(analysis.cause_count, 0);
 }
 
@@ -265,6 +279,7 @@ int main(void)
         TEST(nobody_is_blamed_unless_all_trials_agree),
         TEST(a_slowdown_has_causes),
         TEST(perfect_scaling_has_none),
+        TEST(a_law_that_fits_nothing_has_none),
         TEST(without_phases_there_are_no_causes),
         TEST(weak_causes_are_shares_of_the_growth),
     };

@@ -15,6 +15,7 @@
 
 enum { SWEEPS = 15, FACTORS = 3, ERRORS_MAX = 4000 };
 #define COVERED 0.9
+#define MISSED 0.07
 #define WIDEST 0.2 /* median half width of the efficiency at 2x, relative */
 #define COUNT_OF(list) (sizeof(list) / sizeof *(list))
 
@@ -220,7 +221,138 @@ static void the_most_workers_that_are_worth_it(void **state)
     truth.fixed_s[SCALING_UPDATE] = 0.02;
     truth.divided_s[SCALING_FORWARD] = 0.08;
     analyse(&truth, 0.0, &(scaling_options){0});
-    assert_int_equal(analysis.worth_workers, 2); /* of those measured; 4 is not */
+    assert_int_equal(analysis.worth_workers, 3); /* between those measured: 2 is, 4 is not */
+    assert_true(analysis.worth_interval.low >= 2.0 && analysis.worth_interval.high <= 3.0);
+}
+
+/* Between 2 and 64 workers, and between 1000 and a million. */
+static void what_was_not_measured_is_expected(void **state)
+{
+    static const struct {
+        int workers[3];
+        double serial;
+        int low, high;
+    } cases[] = {{{1, 2, 64}, 0.05, 9, 10}, {{1, 8, 64}, 0.0159, 27, 29}, {{1, 1000, 1000000}, 0.0005, 840, 890}};
+    const synthetic_noise noise = {.relative = 0.002, .parts = 0.002};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        const synthetic_truth truth = {.fixed_s = {[SCALING_UPDATE] = 0.1 * cases[i].serial},
+                                       .divided_s = {[SCALING_FORWARD] = 0.1 * (1.0 - cases[i].serial)}};
+        scaling_random random = scaling_random_start(15, 601, (uint32_t)i);
+        synthetic_sweep(&truth, cases[i].workers, 3, 3, &noise, &random, &sweep);
+        assert_int_equal(scaling_analyse(&sweep, &(scaling_options){0}, &analysis), BASE_OK);
+        assert_true(analysis.worth_law.ok && !analysis.worth_beyond);
+        assert_in_range(analysis.worth_workers, cases[i].low, cases[i].high);
+        double right = floor(1.0 + 3.0 / 7.0 / cases[i].serial);
+        assert_true(analysis.worth_interval.low <= right && right <= analysis.worth_interval.high);
+        assert_true(analysis.worth_interval.low > 0.9 * right && analysis.worth_interval.high < 1.15 * right);
+        teardown(state);
+    }
+}
+
+/* Over sweeps with noise the interval misses the right number in 7 of 100 at most, and is refused where it is wide. */
+static void what_is_worth_it_lies_in_its_interval(void **state)
+{
+    enum { TRIED = 100 };
+    static const struct {
+        int count;
+        double serial, noise;
+        int refused; /* at most, of 100 */
+    } cases[] = {{2, 0.05, 0.01, 0}, {3, 0.05, 0.05, 10}, {4, 0.01, 0.02, 0}, {2, 0.2, 0.1, 80}, {2, 0.05, 0.3, 100}};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        const synthetic_truth truth = {.fixed_s = {[SCALING_UPDATE] = 0.1 * cases[i].serial},
+                                       .divided_s = {[SCALING_FORWARD] = 0.1 * (1.0 - cases[i].serial)}};
+        const synthetic_noise noise = {.relative = cases[i].noise, .steps = 20};
+        double right = floor(1.0 + 3.0 / 7.0 / cases[i].serial);
+        int refused = 0, missed = 0;
+        for (uint32_t k = 0; k < (uint32_t)(TRIED * more); k++) {
+            scaling_random random = scaling_random_start(16, (uint32_t)(602 + i), k);
+            synthetic_sweep(&truth, eight, cases[i].count, 3, &noise, &random, &sweep);
+            assert_int_equal(scaling_analyse(&sweep, &(scaling_options){0}, &analysis), BASE_OK);
+            scaling_value v = analysis.worth_interval;
+            refused += !analysis.worth_law.ok;
+            missed += analysis.worth_law.ok && !(v.low <= right && right <= v.high);
+            assert_true(!analysis.worth_law.ok || (v.low <= v.value && v.value <= v.high));
+            teardown(state);
+        }
+        print_message("1-p %.3g, noise %.3g, %d points: missed %d, refused %d of %d\n", cases[i].serial, cases[i].noise,
+                      cases[i].count, missed, refused, TRIED * more);
+        if (refused > cases[i].refused * more || missed > MISSED * TRIED * more)
+            fail_msg("see above");
+    }
+}
+
+static scaling_trial *add(int workers, double step_s)
+{
+    const scaling_trial trial = {.workers = workers, .repeat = sweep.count, .batch = 64, .step_s = step_s};
+    assert_int_equal(scaling_sweep_add(&sweep, &trial), BASE_OK);
+    return &sweep.trials[sweep.count - 1];
+}
+
+static void analyse_all(void)
+{
+    assert_int_equal(scaling_analyse(&sweep, &(scaling_options){0}, &analysis), BASE_OK);
+}
+
+/* No law holds: the measured points must tell by themselves. */
+static void noise_says_nothing_of_what_is_worth_it(void **state)
+{
+    static const double noise[] = {0.5, 1.0, 1.5};
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        add(1, 0.1 * noise[i]);
+        add(2, 0.08 * noise[i]);
+        add(4, 0.07 * noise[i]);
+    }
+    analyse_all();
+    assert_false(analysis.prediction_law.ok);
+    assert_false(analysis.worth_law.ok);
+    assert_non_null(strstr(analysis.worth_law.reason, "may be anything from"));
+    teardown(state);
+    for (int i = 0; i < 3; i++) {
+        add(1, 1e-7 * (1.0 + 0.001 * i));
+        add(2, 100.0 * (1.0 + 0.001 * i));
+        add(8, 900.0 * (1.0 + 0.001 * i));
+    }
+    analyse_all(); /* no law, but no doubt */
+    assert_true(analysis.worth_law.ok);
+    assert_int_equal(analysis.worth_workers, 1);
+    assert_true(analysis.worth_interval.high <= 1.0);
+}
+
+/* E(8) is somewhere around the target, and there is no telling beyond. */
+static void an_interval_of_everything_is_none(void **state)
+{
+    static const double noise[] = {0.4, 1.0, 2.5};
+    (void)state;
+    for (int n = 1; n <= 16; n *= 4)
+        for (int i = 0; i < 3; i++)
+            add(n, 0.1 / n * noise[(i + n) % 3] * (1.0 + 0.01 * i));
+    analyse_all();
+    assert_true(analysis.prediction_law.ok);
+    assert_false(analysis.worth_law.ok);
+    assert_non_null(strstr(analysis.worth_law.reason, "anything from 1 worker to more than 256"));
+}
+
+/* ---- what is asked for ---- */
+
+static void what_is_known_is_not_predicted(void **state)
+{
+    const synthetic_truth truth = {.fixed_s = {[SCALING_UPDATE] = 0.002}, .divided_s = {[SCALING_FORWARD] = 0.098}};
+    const scaling_options options = {.predict_count = 7, .predict = {64, 1, 3, 16, 8, 64, 3}};
+    (void)state;
+    analyse(&truth, 0.01, &options);
+    assert_int_equal(analysis.prediction_count, 3);
+    assert_int_equal(analysis.prediction[0].workers, 3);
+    assert_int_equal(analysis.prediction[1].workers, 16);
+    assert_int_equal(analysis.prediction[2].workers, 64);
+    teardown(state);
+    analyse(&truth, 0.01, &(scaling_options){.predict_count = 2, .predict = {1, 4}});
+    assert_int_equal(analysis.prediction_count, 0);
+    assert_false(analysis.prediction_law.ok);
+    assert_non_null(strstr(analysis.prediction_law.reason, "was measured"));
+    assert_true(analysis.worth_law.ok);
 }
 
 static void perfect_scaling_is_worth_more_than_was_looked_at(void **state)
@@ -229,7 +361,8 @@ static void perfect_scaling_is_worth_more_than_was_looked_at(void **state)
     (void)state;
     analyse(&truth, 0.0, &(scaling_options){0});
     assert_int_equal(analysis.worth_workers, 128);
-    assert_true(analysis.worth_beyond);
+    assert_true(analysis.worth_beyond && isinf(analysis.worth_interval.high));
+    assert_true(analysis.worth_interval.low >= 8.0 && analysis.worth_most == 128);
 }
 
 static void nothing_is_worth_a_target_above_all(void **state)
@@ -249,6 +382,11 @@ int main(int argc, char **argv)
         cmocka_unit_test_teardown(what_is_hidden_comes_to_light, teardown),
         cmocka_unit_test_teardown(without_phases_the_step_is_predicted_whole, teardown),
         cmocka_unit_test_teardown(the_most_workers_that_are_worth_it, teardown),
+        cmocka_unit_test_teardown(what_was_not_measured_is_expected, teardown),
+        cmocka_unit_test_teardown(what_is_worth_it_lies_in_its_interval, teardown),
+        cmocka_unit_test_teardown(noise_says_nothing_of_what_is_worth_it, teardown),
+        cmocka_unit_test_teardown(an_interval_of_everything_is_none, teardown),
+        cmocka_unit_test_teardown(what_is_known_is_not_predicted, teardown),
         cmocka_unit_test_teardown(perfect_scaling_is_worth_more_than_was_looked_at, teardown),
         cmocka_unit_test_teardown(nothing_is_worth_a_target_above_all, teardown),
     };
