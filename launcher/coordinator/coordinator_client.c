@@ -48,6 +48,8 @@ void coordinator_client_close(coordinator_client **out)
     coordinator_client *self = *out;
     if (!self)
         return;
+    if (self->monitor)
+        coordinator_socket_unwatch(self->socket);
     coordinator_socket_close(&self->socket);
     coordinator_socket_close(&self->monitor);
     coordinator_context_destroy(&self->context);

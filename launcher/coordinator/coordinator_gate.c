@@ -64,6 +64,8 @@ void coordinator_gate_close(coordinator_gate *self)
 {
     if (!self->context)
         return;
+    if (self->monitor)
+        coordinator_socket_unwatch(self->router);
     if (self->router)
         zmq_close(self->router); /* lingers over the last answers */
     coordinator_socket_close(&self->monitor);

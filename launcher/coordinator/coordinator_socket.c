@@ -128,6 +128,11 @@ base_status coordinator_socket_watch(void *context, void *socket, int events, vo
     return status;
 }
 
+void coordinator_socket_unwatch(void *socket)
+{
+    zmq_socket_monitor(socket, NULL, 0);
+}
+
 int coordinator_socket_event(void *monitor, int *value)
 {
     uint8_t bytes[6], address[1];

@@ -33,6 +33,9 @@ void coordinator_socket_close(void **socket);
 /* Report `events` (zmq_socket_monitor) of `socket` to *monitor, a new socket. One a context. BASE_ERROR on failure. */
 base_status coordinator_socket_watch(void *context, void *socket, int events, void **monitor);
 
+/* Before `socket` is closed: libzmq loses the memory of events that it reports to a monitor that is gone. */
+void coordinator_socket_unwatch(void *socket);
+
 /* The next event, 0 if there is none; *value as of zmq_socket_monitor. Does not wait. */
 int coordinator_socket_event(void *monitor, int *value);
 
