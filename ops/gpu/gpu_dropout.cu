@@ -1,0 +1,206 @@
+/* gpu_dropout.cu: dropout with the host's masks, and batches gathered from a data set. */
+#include "gpu_kernel.cuh"
+
+#include <math.h>
+
+/* N bytes, aligned to N; N 1, 4 or 8. */
+template <int N> static __device__ __forceinline__ void load_bytes(const uint8_t *from, uint32_t *byte)
+{
+    uint2 word = make_uint2(0, 0);
+    if constexpr (N == 1)
+        word.x = *from;
+    else if constexpr (N == 4)
+        word.x = *reinterpret_cast<const uint32_t *>(from);
+    else
+        word = *reinterpret_cast<const uint2 *>(from);
+#pragma unroll
+    for (int k = 0; k < N; k++)
+        byte[k] = (k < 4 ? word.x : word.y) >> (8 * (k % 4)) & 0xffu;
+}
+
+template <int N> static __device__ __forceinline__ void store_bytes(uint8_t *to, const uint32_t *byte)
+{
+    uint2 word = make_uint2(0, 0);
+#pragma unroll
+    for (int k = 0; k < N; k++)
+        (k < 4 ? word.x : word.y) |= byte[k] << (8 * (k % 4));
+    if constexpr (N == 1)
+        *to = (uint8_t)word.x;
+    else if constexpr (N == 4)
+        *reinterpret_cast<uint32_t *>(to) = word.x;
+    else
+        *reinterpret_cast<uint2 *>(to) = word;
+}
+
+/* base_random_philox. */
+static __device__ __forceinline__ void philox(uint4 counter, uint2 key, uint32_t *word)
+{
+#pragma unroll
+    for (int round = 0; round < 10; round++) {
+        const uint32_t high0 = __umulhi(0xD2511F53u, counter.x), high1 = __umulhi(0xCD9E8D57u, counter.z);
+        counter = make_uint4(high1 ^ counter.y ^ key.x, 0xCD9E8D57u * counter.z, high0 ^ counter.w ^ key.y,
+                             0xD2511F53u * counter.x);
+        key.x += 0x9E3779B9u;
+        key.y += 0xBB67AE85u;
+    }
+    word[0] = counter.x;
+    word[1] = counter.y;
+    word[2] = counter.z;
+    word[3] = counter.w;
+}
+
+template <typename T> struct dropout_op {
+    const T *x;
+    T *y;
+    uint8_t *mask;
+    const gpu_step *step;
+    int64_t n;
+    uint2 key;
+    uint32_t random_stream, threshold;
+    float scale;
+};
+
+/* Packs of the kernel's width, a multiple of the 4 elements of a block of random words. WIDE 0: rows do not begin at a
+ * pack, or end within one, so that memory is taken element by element. */
+template <typename T, bool WIDE>
+static __global__ void __launch_bounds__(GPU_THREADS)
+    dropout_kernel(const dropout_op<T> op, const int64_t batch, const int64_t packs)
+{
+    constexpr int N = gpu_wide<T>(), EACH = WIDE ? N : 1;
+    const uint64_t step = op.step->step;
+    const uint32_t high = op.random_stream << 16 | (uint32_t)(step >> 32 & 0xffff);
+    const int64_t first_sample = op.step->first_sample;
+    for (gpu_walk w = gpu_walk_begin(packs); w.row < batch; gpu_walk_next(&w, packs)) {
+        uint32_t word[N];
+#pragma unroll
+        for (int b = 0; b < N / 4; b++)
+            philox(make_uint4((uint32_t)(w.pack * (N / 4) + b), (uint32_t)(first_sample + w.row), (uint32_t)step, high),
+                   op.key, word + 4 * b);
+#pragma unroll
+        for (int k = 0; k < N; k++)
+            word[k] = word[k] >= op.threshold;
+        const int64_t column = w.pack * N, i = w.row * op.n + column;
+#pragma unroll
+        for (int part = 0; part < N; part += EACH) {
+            if (!WIDE && column + part >= op.n)
+                break;
+            gpu_pack<EACH> p = gpu_load<EACH>(op.x + i + part);
+#pragma unroll
+            for (int k = 0; k < EACH; k++)
+                p.x[k] = word[part + k] ? p.x[k] * op.scale : 0.0f;
+            gpu_store<EACH>(op.y + i + part, p);
+            store_bytes<EACH>(op.mask + i + part, word + part);
+        }
+    }
+}
+
+template <typename T> static gpuError_t dropout_forward(gpuStream_t stream, const dropout_op<T> &op, int64_t batch)
+{
+    constexpr int N = gpu_wide<T>();
+    const int64_t packs = gpu_ceil_div(op.n, N);
+    if (batch <= 0 || packs <= 0)
+        return gpuSuccess;
+    return op.n % N == 0
+               ? GPU_LAUNCH((dropout_kernel<T, true>), gpu_blocks(batch * packs), GPU_THREADS, stream, op, batch, packs)
+               : GPU_LAUNCH((dropout_kernel<T, false>), gpu_blocks(batch * packs), GPU_THREADS, stream, op, batch,
+                            packs);
+}
+
+gpuError_t gpu_dropout_forward(gpuStream_t stream, gpu_type type, int64_t batch, int64_t n, float rate, uint64_t seed,
+                               uint32_t random_stream, const gpu_step *step, const void *x, void *y, uint8_t *mask)
+{
+    const uint2 key = make_uint2((uint32_t)seed, (uint32_t)(seed >> 32));
+    const uint32_t threshold = (uint32_t)ceil((double)rate * 0x1p32);
+    const float scale = 1.0f / (1.0f - rate);
+    if (type == GPU_BF16)
+        return dropout_forward(stream,
+                               dropout_op<gpu_bf16>{(const gpu_bf16 *)x, (gpu_bf16 *)y, mask, step, n, key,
+                                                    random_stream, threshold, scale},
+                               batch);
+    return dropout_forward(
+        stream, dropout_op<float>{(const float *)x, (float *)y, mask, step, n, key, random_stream, threshold, scale},
+        batch);
+}
+
+template <typename T> struct dropout_backward_op {
+    const T *dy;
+    const uint8_t *mask;
+    T *dx;
+    float scale;
+    int accumulate;
+
+    template <int N> __device__ void at(int64_t i) const
+    {
+        gpu_pack<N> p = gpu_load<N>(dy + i);
+        uint32_t kept[N];
+        load_bytes<N>(mask + i, kept);
+#pragma unroll
+        for (int k = 0; k < N; k++)
+            p.x[k] = kept[k] ? p.x[k] * scale : 0.0f;
+        gpu_store_or_add<N>(dx + i, p, accumulate);
+    }
+};
+
+gpuError_t gpu_dropout_backward(gpuStream_t stream, gpu_type type, int64_t batch, int64_t n, float rate,
+                                const uint8_t *mask, const void *dy, void *dx, int accumulate)
+{
+    const float scale = 1.0f / (1.0f - rate);
+    if (!dx)
+        return gpuSuccess;
+    if (type == GPU_BF16)
+        return gpu_map<gpu_wide<gpu_bf16>()>(
+            stream, dropout_backward_op<gpu_bf16>{(const gpu_bf16 *)dy, mask, (gpu_bf16 *)dx, scale, accumulate},
+            batch * n);
+    return gpu_map<gpu_wide<float>()>(
+        stream, dropout_backward_op<float>{(const float *)dy, mask, (float *)dx, scale, accumulate}, batch * n);
+}
+
+/* ---- batches ---- */
+
+template <typename T> struct gather_op {
+    const uint8_t *pixels;
+    const int32_t *all_labels;
+    const int64_t *sample;
+    const float *scale, *shift;
+    int64_t size;
+    uint32_t c;
+    T *x;
+    int32_t *labels;
+
+    template <int N> __device__ void at(int64_t row, int64_t column) const
+    {
+        const int64_t from = sample[row];
+        uint32_t pixel[N], channel = (uint32_t)column % c; /* size < 2^32 */
+        load_bytes<N>(pixels + from * size + column, pixel);
+        gpu_pack<N> p;
+#pragma unroll
+        for (int k = 0; k < N; k++) {
+            p.x[k] = fmaf((float)pixel[k], scale[channel], shift[channel]);
+            channel = channel + 1 < c ? channel + 1 : 0;
+        }
+        gpu_store<N>(x + row * size + column, p);
+        if (column == 0)
+            labels[row] = all_labels[from];
+    }
+};
+
+template <typename T> static gpuError_t gather(gpuStream_t stream, const gather_op<T> &op, int64_t batch)
+{
+    constexpr int WIDE = gpu_wide<T>();
+    const bool wide = op.size % WIDE == 0 && (uintptr_t)op.pixels % WIDE == 0;
+    return gpu_map_rows<WIDE>(stream, op, batch, op.size, wide);
+}
+
+gpuError_t gpu_gather_samples(gpuStream_t stream, gpu_type type, int64_t batch, int64_t size, int64_t c,
+                              const uint8_t *pixels, const int32_t *all_labels, const int64_t *sample,
+                              const float *scale, const float *shift, void *x, int32_t *labels)
+{
+    const uint32_t channels = (uint32_t)c;
+    if (type == GPU_BF16)
+        return gather(
+            stream,
+            gather_op<gpu_bf16>{pixels, all_labels, sample, scale, shift, size, channels, (gpu_bf16 *)x, labels},
+            batch);
+    return gather(
+        stream, gather_op<float>{pixels, all_labels, sample, scale, shift, size, channels, (float *)x, labels}, batch);
+}
