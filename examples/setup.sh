@@ -35,10 +35,12 @@ setup_wishes='
 setup_test_needs='
     module:cmocka              libcmocka-dev              libcmocka-devel     libcmocka-devel   cmocka      cmocka
 '
-# Tests that lack one of these are skipped: live views are looked at, and telemetry is read in another language.
+# Tests that lack one of these are skipped: live views are looked at, telemetry is read in another language, and the GPU back end
+# is compiled for AMD.
 setup_test_wishes='
     command:tmux               tmux                       tmux                tmux              tmux        tmux
     command:curl               curl                       curl                curl              curl        curl
+    command:hipcc              hipcc,libamdhip64-dev      hipcc               hipcc             hip-runtime-amd hipcc
     command:protoc             protobuf-compiler          protobuf-compiler   protobuf-devel    protobuf    protobuf
     python3:zmq                python3-zmq                python3-pyzmq       python3-pyzmq     python-pyzmq py-pyzmq
     python3:google.protobuf    python3-protobuf           python3-protobuf    python3-protobuf  python-protobuf py-protobuf
@@ -154,12 +156,14 @@ setup_apt_install()
     fi
     setup_say "installing with apt-get: $needed$wished"
     setup_apt_get update >/dev/null || setup_say "apt-get update failed; trying with the package lists that are here"
-    # Wishes apart: an architecture or a release may lack them.
+    # Wishes apart, and each by itself where not all can be had: an architecture or a release may lack one.
     # shellcheck disable=SC2086 # lists
     [ -z "$needed" ] || setup_apt_get install --no-install-recommends $needed || setup_stop "apt-get could not install: $needed
     On Ubuntu these packages are in the component 'universe' (add-apt-repository universe)."
     # shellcheck disable=SC2086
-    [ -z "$wished" ] || setup_apt_get install --no-install-recommends $wished || setup_say "going on without: $wished"
+    [ -z "$wished" ] || setup_apt_get install --no-install-recommends $wished || for wish in $wished; do
+        setup_apt_get install --no-install-recommends "$wish" || setup_say "going on without: $wish"
+    done
 }
 
 # setup_package_names ROWS: for systems that this script does not install on.
