@@ -37,6 +37,9 @@ typedef struct base_device_table {
     /* Host memory from which copies run beside the host (pinned); plain memory on the host. */
     base_status (*host_alloc)(base_device *self, size_t nbytes, void **memory);
     void (*host_free)(base_device *self, void **memory);
+    /* The same for memory that is somebody else's, until host_unregister. Copies work without it too, only slower. */
+    base_status (*host_register)(base_device *self, void *memory, size_t nbytes);
+    void (*host_unregister)(base_device *self, void *memory);
 
     /* Any direction; the addresses tell. */
     base_status (*copy)(base_device *self, base_stream *stream, void *to, const void *from, size_t nbytes);
@@ -49,6 +52,8 @@ typedef struct base_device_table {
     void (*event_destroy)(base_device *self, base_event **event);
     base_status (*event_record)(base_device *self, base_event *event, base_stream *stream);
     base_status (*event_wait)(base_device *self, base_event *event, base_stream *stream); /* the stream waits */
+    /* *done: 1 when what was given to the stream before the event was recorded is done. */
+    base_status (*event_done)(base_device *self, base_event *event, int *done);
 } base_device_table;
 
 /* The host: built in, always available. */

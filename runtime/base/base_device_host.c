@@ -76,6 +76,20 @@ static void free_host(base_device *self, void **memory)
     *memory = NULL;
 }
 
+static base_status register_host(base_device *self, void *memory, size_t nbytes)
+{
+    (void)self;
+    (void)memory;
+    (void)nbytes;
+    return BASE_OK;
+}
+
+static void unregister_host(base_device *self, void *memory)
+{
+    (void)self;
+    (void)memory;
+}
+
 static base_status copy_host(base_device *self, base_stream *stream, void *to, const void *from, size_t nbytes)
 {
     (void)self;
@@ -133,6 +147,14 @@ static base_status event_order_host(base_device *self, base_event *event, base_s
     return BASE_OK;
 }
 
+static base_status event_done_host(base_device *self, base_event *event, int *done)
+{
+    (void)self;
+    (void)event;
+    *done = 1;
+    return BASE_OK;
+}
+
 const base_device_table base_device_host = {
     .name = "cpu",
     .open = open_host,
@@ -142,6 +164,8 @@ const base_device_table base_device_host = {
     .memory_free = free_host,
     .host_alloc = alloc_host,
     .host_free = free_host,
+    .host_register = register_host,
+    .host_unregister = unregister_host,
     .copy = copy_host,
     .zero = zero_host,
     .stream_create = stream_create_host,
@@ -151,4 +175,5 @@ const base_device_table base_device_host = {
     .event_destroy = event_destroy_host,
     .event_record = event_order_host,
     .event_wait = event_order_host,
+    .event_done = event_done_host,
 };

@@ -76,6 +76,7 @@ static void copy_and_zero_on_a_stream(void **state)
     char from[300], to[300];
     base_stream *stream = NULL;
     base_event *event = NULL;
+    int done = 0;
     for (int i = 0; i < 300; i++)
         from[i] = (char)i;
     assert_int_equal(table->stream_create(*state, &stream), BASE_OK);
@@ -85,6 +86,8 @@ static void copy_and_zero_on_a_stream(void **state)
     assert_int_equal(table->copy(*state, stream, to, from, sizeof from), BASE_OK);
     assert_int_equal(table->event_record(*state, event, stream), BASE_OK);
     assert_int_equal(table->event_wait(*state, event, stream), BASE_OK);
+    assert_int_equal(table->event_done(*state, event, &done), BASE_OK);
+    assert_int_equal(done, 1);
     assert_int_equal(table->stream_wait(*state, stream), BASE_OK);
     assert_memory_equal(to, from, sizeof from);
     assert_int_equal(table->zero(*state, stream, to + 1, sizeof to - 2), BASE_OK);

@@ -34,6 +34,7 @@ typedef struct gpu_emulator_graph *gpuGraph_t;
 typedef struct gpu_emulator_exec *gpuGraphExec_t;
 
 enum { gpuMemcpyDefault = 4 };
+enum { gpuHostRegisterDefault = 0 };
 enum { gpuStreamNonBlocking = 1 };
 enum { gpuEventDisableTiming = 2 };
 enum { gpuStreamCaptureModeThreadLocal = 1 };
@@ -61,6 +62,8 @@ gpuError_t gpuMallocBytes(void **memory, size_t nbytes);
 gpuError_t gpuFree(void *memory);
 gpuError_t gpuMallocHostBytes(void **memory, size_t nbytes);
 gpuError_t gpuFreeHost(void *memory);
+gpuError_t gpuHostRegister(void *memory, size_t nbytes, unsigned flags);
+gpuError_t gpuHostUnregister(void *memory);
 #define gpuMalloc(memory, nbytes) gpuMallocBytes((void **)(memory), (nbytes))
 #define gpuMallocHost(memory, nbytes) gpuMallocHostBytes((void **)(memory), (nbytes))
 /* From pageable memory the source is read at once; to pageable memory the copy is done at once, as CUDA does. */

@@ -183,3 +183,21 @@ gpuError_t gpuFreeHost(void *at)
     free(at);
     return gpuSuccess;
 }
+
+gpuError_t gpuHostRegister(void *at, size_t nbytes, unsigned)
+{
+    gpu_emulator_guard hold(gpu_emulator_lock);
+    if (!at || nbytes == 0 || gpu_emulator_refused())
+        return gpuErrorInvalidValue;
+    pinned_memory[(char *)at] = memory{nbytes, 0};
+    return gpuSuccess;
+}
+
+gpuError_t gpuHostUnregister(void *at)
+{
+    gpu_emulator_guard hold(gpu_emulator_lock);
+    if (pinned_memory.erase((char *)at) == 0)
+        return gpuErrorInvalidValue;
+    gpu_emulator_drain_all();
+    return gpuSuccess;
+}

@@ -51,6 +51,9 @@ typedef GPU_ALIAS(GraphExec_t) gpuGraphExec_t;
 
 #define gpuMalloc GPU_ALIAS(Malloc)
 #define gpuFree GPU_ALIAS(Free)
+#define gpuHostRegisterDefault GPU_ALIAS(HostRegisterDefault)
+#define gpuHostRegister GPU_ALIAS(HostRegister)
+#define gpuHostUnregister GPU_ALIAS(HostUnregister)
 #define gpuMemcpyDefault GPU_ALIAS(MemcpyDefault)
 #define gpuMemcpyAsync GPU_ALIAS(MemcpyAsync)
 #define gpuMemsetAsync GPU_ALIAS(MemsetAsync)

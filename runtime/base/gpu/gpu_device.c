@@ -142,9 +142,10 @@ static void free_gpu(base_device *self, void **memory)
     *memory = NULL;
 }
 
+/* A checkpoint's thread pins its memory itself, and a thread's GPU is the first one until it says otherwise. */
 static base_status alloc_pinned(base_device *self, size_t nbytes, void **memory)
 {
-    (void)self;
+    BASE_TRY(gpu_check(gpuSetDevice(self->index), "be opened"));
     BASE_TRY(gpu_check(gpuMallocHost(memory, nbytes > 0 ? nbytes : 1), "pin memory of the host"));
     memset(*memory, 0, nbytes);
     return BASE_OK;
@@ -156,6 +157,21 @@ static void free_pinned(base_device *self, void **memory)
     if (*memory)
         gpuFreeHost(*memory);
     *memory = NULL;
+}
+
+static base_status register_pinned(base_device *self, void *memory, size_t nbytes)
+{
+    (void)self;
+    gpuError_t error = gpuHostRegister(memory, nbytes, gpuHostRegisterDefault);
+    if (error != gpuSuccess)
+        (void)gpuGetLastError(); /* else the next call would find it */
+    return gpu_check(error, "pin memory of the host");
+}
+
+static void unregister_pinned(base_device *self, void *memory)
+{
+    (void)self;
+    gpuHostUnregister(memory);
 }
 
 static base_status copy_gpu(base_device *self, base_stream *stream, void *to, const void *from, size_t nbytes)
@@ -224,6 +240,18 @@ static base_status wait_event(base_device *self, base_event *event, base_stream 
     return gpu_check(gpuStreamWaitEvent(gpu_stream_of(stream), event_of(event), 0), "wait for an event");
 }
 
+static base_status event_done(base_device *self, base_event *event, int *done)
+{
+    (void)self;
+    gpuError_t error = gpuEventQuery(event_of(event));
+    *done = error == gpuSuccess;
+    if (error == gpuErrorNotReady) {
+        (void)gpuGetLastError(); /* an answer, not a failure */
+        return BASE_OK;
+    }
+    return gpu_check(error, "do its work");
+}
+
 const base_device_table gpu_device_table = {
 #if defined(DDPT_GPU_HIP)
     .name = "hip",
@@ -237,6 +265,8 @@ const base_device_table gpu_device_table = {
     .memory_free = free_gpu,
     .host_alloc = alloc_pinned,
     .host_free = free_pinned,
+    .host_register = register_pinned,
+    .host_unregister = unregister_pinned,
     .copy = copy_gpu,
     .zero = zero_gpu,
     .stream_create = create_stream,
@@ -245,4 +275,5 @@ const base_device_table gpu_device_table = {
     .event_create = create_event,
     .event_destroy = destroy_event,
     .event_record = record_event,
-    .event_wait = wait_event};
+    .event_wait = wait_event,
+    .event_done = event_done};
