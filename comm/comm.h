@@ -5,6 +5,11 @@
  * else: non-blocking collectives, tested with naps). No wait spins, since ranks may outnumber cores, and every wait
  * has a bound after which it fails with BASE_PEER and says who is missing as far as the back end can know.
  *
+ * A group with a device has its slabs in the device's memory: COMM_LOCAL, COMM_NCCL (GPU to GPU) or COMM_STAGED
+ * (through host memory and the ranks' host group, for ranks that share a GPU or have no NCCL). Its requests are ordered
+ * by the device's stream: one takes what was given to the stream before it was started, and waiting for it makes the
+ * stream wait. What is small travels between the hosts, in their memory, in every kind.
+ *
  * Results are equal to the bit on all ranks and on repeats: sums associate in an order fixed by the group's size.
  * Functions marked Collective are called by all ranks of the group in the same order. After a failure the group is good
  * for comm_group_destroy alone. One thread of a rank uses a world and its groups.
@@ -13,6 +18,7 @@
 #define COMM_H
 
 #include "base_alarm.h"
+#include "base_device.h"
 #include "base_status.h"
 
 #include <stddef.h>
@@ -76,32 +82,53 @@ typedef struct comm_group comm_group;
 typedef struct comm_request comm_request; /* owned by the group, drawn from a fixed pool: starting allocates nothing */
 typedef struct comm_slab comm_slab;
 
-typedef enum comm_kind { COMM_AUTO, COMM_LOCAL, COMM_SHM, COMM_MPI } comm_kind;
+typedef enum comm_kind { COMM_AUTO, COMM_LOCAL, COMM_SHM, COMM_MPI, COMM_NCCL, COMM_STAGED } comm_kind;
 typedef enum comm_type { COMM_F32, COMM_F64, COMM_I64, COMM_U64 } comm_type;
 typedef enum comm_op { COMM_SUM, COMM_MIN, COMM_MAX } comm_op;
 
 enum { COMM_FOREVER = -1 }; /* no bound */
 
+/* Where a group's slabs lie. `table` NULL: in host memory. Borrowed for the group's life. */
+typedef struct comm_device {
+    const base_device_table *table;
+    base_device *device;
+    base_stream *stream;                /* of the computation */
+    const struct comm_nccl_table *nccl; /* comm_nccl.h; NULL where GPUs cannot reach each other without the hosts */
+} comm_device;
+
 typedef struct comm_group_options {
-    comm_kind kind;          /* COMM_AUTO: local for one rank, shared memory on one node, else MPI */
+    comm_kind kind;          /* COMM_AUTO: local for one rank; on the host shared memory on one node, else MPI; on a
+                                device NCCL where there is one, else staged */
     int timeout_ms;          /* bound of every wait; time in which this process was stopped does not count */
     const base_alarm *alarm; /* once it is raised, waits fail with BASE_PEER and its text; may be NULL; must outlive the
                                 group */
+    comm_device device;
 } comm_group_options;
 
-/* Collective over the world. Fails with BASE_USAGE when the kind cannot serve this world (local with 2 ranks, shared
- * memory over 2 nodes), on all ranks alike. */
+/* Collective over the world, all with a device or all without. Fails with BASE_USAGE when the kind cannot serve this
+ * world (local with 2 ranks, shared memory over 2 nodes, NCCL without a device), on all ranks alike. */
 base_status comm_group_create(comm_world *world, const comm_group_options *options, comm_group **self);
 void comm_group_destroy(comm_group **self); /* Collective, waits for nobody; slabs must be destroyed before */
 comm_kind comm_group_kind(const comm_group *self);
 int comm_group_rank(const comm_group *self);
 int comm_group_size(const comm_group *self);
-const char *comm_kind_name(comm_kind kind); /* "auto", "local", "shm", "mpi" */
+const char *comm_kind_name(comm_kind kind); /* "auto", "local", "shm", "mpi", "nccl", "staged" */
 
-/* `count` (0 is fine) elements that the group reduces where they lie. Zeroed, aligned to 256 bytes, first touched by
- * its rank. COMM_SLAB_OWN: each rank has its own. COMM_SLAB_ONE: a single copy where the ranks share memory
- * (comm_slab_is_one is 1: a write by one rank is seen by all after a collective that orders it); elsewhere each rank
- * has its own. Collective. */
+/* Local. 1: requests on slabs put work on the device alone, so that they may be captured into a graph together with
+ * what is computed. */
+int comm_group_can_capture(const comm_group *self);
+
+/* Local, of groups with a device. The host waits for `event`, of which it does not know whether a peer is behind it:
+ * with the group's bound and alarm. After a failure the device is done with the group's requests, whatever is in its
+ * memory. */
+base_status comm_event_wait(comm_group *group, base_event *event);
+/* The same for all that the device's stream was given so far. */
+base_status comm_group_synchronize(comm_group *group);
+
+/* `count` (0 is fine) elements that the group reduces where they lie, in the memory of its device. Zeroed, aligned to
+ * 256 bytes, first touched by its rank. COMM_SLAB_OWN: each rank has its own. COMM_SLAB_ONE: a single copy where the
+ * ranks share memory (comm_slab_is_one is 1: a write by one rank is seen by all after a collective that orders it);
+ * elsewhere each rank has its own. Collective. */
 typedef enum comm_slab_kind { COMM_SLAB_OWN, COMM_SLAB_ONE } comm_slab_kind;
 base_status comm_slab_create(comm_group *group, comm_slab_kind kind, comm_type type, size_t count, comm_slab **self);
 void comm_slab_destroy(comm_slab **self);
@@ -135,7 +162,8 @@ base_status comm_reduce_scatter_start(comm_group *group, comm_slab *slab, size_t
 base_status comm_all_gather_start(comm_group *group, comm_slab *slab, size_t offset, size_t count, const size_t *cuts,
                                   comm_request **request);
 
-/* Small vectors (nbytes <= COMM_SMALL_BYTES), in place, in the caller's memory, which must stay until the wait. */
+/* Small vectors (nbytes <= COMM_SMALL_BYTES), in place, in the caller's host memory, which must stay until the wait.
+ * The host waits for it, in every kind. */
 enum { COMM_SMALL_BYTES = 64 * 1024 };
 base_status comm_small_all_reduce_start(comm_group *group, void *data, size_t count, comm_type type, comm_op op,
                                         comm_request **request);
@@ -149,8 +177,8 @@ int comm_request_test(comm_request *request);
 /* Local. How many requests were started after it. */
 int comm_request_age(const comm_request *request);
 
-/* Wait, release, null. BASE_PEER after the group's bound; the message names the ranks that did not arrive (shm) or says
- * how long it waited in what (MPI). */
+/* Wait (on a device: the stream waits), release, null. BASE_PEER after the group's bound; the message names the ranks
+ * that did not arrive (shm) or says how long it waited in what (MPI). */
 base_status comm_request_wait(comm_request **request);
 
 /* Start and wait. */

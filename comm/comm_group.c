@@ -1,3 +1,4 @@
+#include "comm_device.h"
 #include "comm_reduce.h"
 #include "comm_table.h"
 
@@ -8,7 +9,7 @@ enum { SLICE_GRAIN = 64 };
 
 const char *comm_kind_name(comm_kind kind)
 {
-    static const char *const names[] = {"auto", "local", "shm", "mpi"};
+    static const char *const names[] = {"auto", "local", "shm", "mpi", "nccl", "staged"};
     return names[kind];
 }
 
@@ -28,14 +29,32 @@ void comm_slice(size_t count, int size, int rank, size_t *begin, size_t *end)
     *end = last * SLICE_GRAIN < count ? last * SLICE_GRAIN : count;
 }
 
-static base_status choose_kind(const comm_world_info *world, comm_kind wanted, comm_kind *kind)
+static base_status check_device(const comm_device *device, comm_kind kind)
 {
-    *kind = wanted;
-    if (wanted == COMM_AUTO)
+    if (!device->table && (kind == COMM_NCCL || kind == COMM_STAGED))
+        return BASE_FAIL(BASE_USAGE, "comm = \"%s\" is for ranks that compute on GPUs: use auto, shm or mpi",
+                         comm_kind_name(kind));
+    if (device->table && (kind == COMM_SHM || kind == COMM_MPI))
+        return BASE_FAIL(BASE_USAGE,
+                         "comm = \"%s\" reduces in host memory, and these ranks compute on GPUs: use auto, nccl, or "
+                         "staged, which takes the way through host memory",
+                         comm_kind_name(kind));
+    if (kind == COMM_NCCL && !device->nccl)
+        return BASE_FAIL(BASE_USAGE, "comm = \"nccl\" needs NCCL and a GPU for each rank: use auto or staged");
+    return BASE_OK;
+}
+
+static base_status choose_kind(const comm_world_info *world, const comm_group_options *options, comm_kind *kind)
+{
+    comm_kind wanted = options->kind;
+    BASE_TRY(check_device(&options->device, wanted));
+    if (wanted == COMM_AUTO && options->device.table)
+        *kind = world->size == 1 ? COMM_LOCAL : options->device.nccl ? COMM_NCCL : COMM_STAGED;
+    else if (wanted == COMM_AUTO)
         *kind = world->size == 1 ? COMM_LOCAL : world->nodes == 1 ? COMM_SHM : COMM_MPI;
     if (*kind == COMM_LOCAL && world->size > 1)
-        return BASE_FAIL(BASE_USAGE, "comm = \"local\" serves one rank, and there are %d: use auto, shm or mpi",
-                         world->size);
+        return BASE_FAIL(BASE_USAGE, "comm = \"local\" serves one rank, and there are %d: use %s", world->size,
+                         options->device.table ? "auto, nccl or staged" : "auto, shm or mpi");
     if (*kind == COMM_SHM && world->nodes > 1)
         return BASE_FAIL(BASE_USAGE,
                          "comm = \"shm\" serves the ranks of one node, and there are %d nodes: use auto or mpi",
@@ -43,17 +62,27 @@ static base_status choose_kind(const comm_world_info *world, comm_kind wanted, c
     return BASE_OK;
 }
 
+static base_status open_group(comm_group *group)
+{
+    const comm_device *device = &group->device;
+    BASE_TRY(group->table->open(group));
+    return device->table ? device->table->event_create(device->device, &group->event) : BASE_OK;
+}
+
 base_status comm_group_create(comm_world *world, const comm_group_options *options, comm_group **self)
 {
     const comm_world_info *info = comm_world_get_info(world);
-    comm_kind kind;
-    BASE_TRY(choose_kind(info, options->kind, &kind));
+    comm_kind kind = options->kind;
+    BASE_TRY(choose_kind(info, options, &kind));
 
     comm_group *group = calloc(1, sizeof *group);
     base_status status = group ? BASE_OK : BASE_FAIL(BASE_ERROR, "out of memory for a group of ranks");
     BASE_TRY(comm_world_agree(world, status));
-    static const comm_table *const tables[] = {
-        [COMM_LOCAL] = &comm_table_local, [COMM_SHM] = &comm_table_shm, [COMM_MPI] = &comm_table_mpi};
+    static const comm_table *const tables[] = {[COMM_LOCAL] = &comm_table_local,
+                                               [COMM_SHM] = &comm_table_shm,
+                                               [COMM_MPI] = &comm_table_mpi,
+                                               [COMM_NCCL] = &comm_table_nccl,
+                                               [COMM_STAGED] = &comm_table_staged};
     group->table = tables[kind];
     group->world = world;
     group->kind = kind;
@@ -61,7 +90,8 @@ base_status comm_group_create(comm_world *world, const comm_group_options *optio
     group->size = info->size;
     group->timeout_ms = options->timeout_ms;
     group->alarm = options->alarm;
-    status = comm_world_agree(world, group->table->open(group));
+    group->device = options->device;
+    status = comm_world_agree(world, open_group(group));
     if (status != BASE_OK) {
         group->status = status;
         comm_group_destroy(&group);
@@ -69,6 +99,12 @@ base_status comm_group_create(comm_world *world, const comm_group_options *optio
     }
     *self = group;
     return BASE_OK;
+}
+
+base_status comm_group_create_host(comm_group *group, comm_group **host)
+{
+    comm_group_options options = {.timeout_ms = group->timeout_ms, .alarm = group->alarm};
+    return comm_group_create(group->world, &options, host);
 }
 
 base_status comm_alarm_failure(const base_alarm *alarm)
@@ -81,8 +117,14 @@ void comm_group_destroy(comm_group **self)
     if (!*self)
         return;
     (*self)->table->close(*self);
+    comm_device_close(*self);
     free(*self);
     *self = NULL;
+}
+
+int comm_group_can_capture(const comm_group *self)
+{
+    return self->table->captures;
 }
 
 comm_kind comm_group_kind(const comm_group *self)
@@ -211,6 +253,21 @@ base_status comm_small_all_reduce_start(comm_group *group, void *data, size_t co
     assert(count <= COMM_SMALL_BYTES / (type == COMM_F32 ? sizeof(float) : sizeof(double)));
     return start(group, &(comm_request){.call = COMM_CALL_SMALL, .count = count, .data = data, .type = type, .op = op},
                  request);
+}
+
+base_status comm_event_wait(comm_group *group, base_event *event)
+{
+    if (group->status != BASE_OK)
+        return failed_before(group);
+    BASE_TRY(keep(group, comm_device_wait(group, event)));
+    return BASE_OK;
+}
+
+base_status comm_group_synchronize(comm_group *group)
+{
+    const comm_device *device = &group->device;
+    BASE_TRY(device->table->event_record(device->device, group->event, device->stream));
+    return comm_event_wait(group, group->event);
 }
 
 base_status comm_group_progress(comm_group *group)

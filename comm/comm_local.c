@@ -1,4 +1,5 @@
 /* One rank: every request is done when it is started. */
+#include "comm_device.h"
 #include "comm_segment.h"
 #include "comm_table.h"
 
@@ -16,6 +17,8 @@ static void comm_close_local(comm_group *group)
 static base_status comm_slab_open_local(comm_slab *slab)
 {
     comm_segment segment;
+    if (slab->group->device.table)
+        return comm_device_slab_open(slab);
     BASE_TRY(comm_segment_create_private(slab->nbytes, &segment));
     comm_segment_touch(segment.data, slab->nbytes);
     slab->data = segment.data;
@@ -24,6 +27,10 @@ static base_status comm_slab_open_local(comm_slab *slab)
 
 static void comm_slab_close_local(comm_slab *slab)
 {
+    if (slab->group->device.table) {
+        comm_device_slab_close(slab);
+        return;
+    }
     comm_segment segment = {.data = slab->data, .nbytes = slab->nbytes};
     comm_segment_destroy(&segment);
 }
@@ -61,4 +68,5 @@ const comm_table comm_table_local = {
     .progress = comm_progress_local,
     .done = comm_done_local,
     .wait = comm_wait_local,
+    .captures = 1,
 };

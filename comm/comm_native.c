@@ -1,19 +1,9 @@
 #include "comm_native.h"
 #include "comm_table.h"
 
-#include "base_time.h"
-
 #include <limits.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-enum { YIELDS = 16 };
-
-static const double NAP_MIN_S = 5e-6, NAP_SHORT_S = 50e-6;
-
-const comm_patience comm_patience_setup = {.timeout_ms = 10 * 60 * 1000, .nap_max_ms = COMM_NAP_MS};
 
 base_status comm_native_check(int code, const char *what, const char *file, int line)
 {
@@ -30,17 +20,6 @@ base_status comm_native_check(int code, const char *what, const char *file, int 
                             code);
 }
 
-/* A nap is an eighth of the wait so far, so that it adds little to it; collectives are chains of messages, so that naps
- * must stay short while one may be under way; after that they grow, so that a long wait costs next to nothing. */
-static void nap(double waited, int max_ms)
-{
-    double most = waited / 200 > NAP_SHORT_S ? waited / 200 : NAP_SHORT_S, longest = max_ms * 1e-3;
-    double s = waited / 8 < most ? waited / 8 : most;
-    s = s < NAP_MIN_S ? NAP_MIN_S : s < longest ? s : longest;
-    struct timespec length = {.tv_nsec = (long)(s * 1e9)};
-    nanosleep(&length, NULL);
-}
-
 base_status comm_native_test(MPI_Request *requests, int n, const char *what, int *done)
 {
     *done = 1;
@@ -51,24 +30,12 @@ base_status comm_native_test(MPI_Request *requests, int n, const char *what, int
 
 base_status comm_native_wait(MPI_Request *requests, int n, const comm_patience *patience, const char *what)
 {
-    double looked = 0.0, waited = 0.0;
-    for (int tries = 0;; tries++) {
+    for (comm_pause pause = {0};;) {
         int done = 0;
         BASE_TRY(comm_native_test(requests, n, what, &done));
         if (done)
             return BASE_OK;
-        if (tries < YIELDS) {
-            sched_yield();
-            continue;
-        }
-        if (base_alarm_raised(patience->alarm))
-            return comm_alarm_failure(patience->alarm);
-        waited += base_time_awake(&looked, base_time_now());
-        double bound = (patience->timeout_ms + base_alarm_grace_ms(patience->alarm)) * 1e-3;
-        if (patience->timeout_ms != COMM_FOREVER && waited >= bound)
-            return BASE_FAIL(BASE_PEER, "waited %.1f s for the other ranks in %s: one of them has stopped or is lost",
-                             bound, what);
-        nap(waited, patience->nap_max_ms);
+        BASE_TRY(comm_pause_take(&pause, patience, what));
     }
 }
 

@@ -8,6 +8,7 @@
 #define COMM_NATIVE_H
 
 #include "comm.h"
+#include "comm_pause.h"
 
 #include <mpi.h>
 
@@ -24,15 +25,6 @@ base_status comm_native_check(int code, const char *what, const char *file, int 
 
 /* Are all `n` requests done? `what` is for the message. */
 base_status comm_native_test(MPI_Request *requests, int n, const char *what, int *done);
-
-/* How long to wait, and who may end the wait before. */
-typedef struct comm_patience {
-    int timeout_ms; /* COMM_FOREVER: no bound */
-    int nap_max_ms; /* longest nap between two tests */
-    const base_alarm *alarm;
-} comm_patience;
-enum { COMM_NAP_MS = 1 };
-extern const comm_patience comm_patience_setup; /* a rank may be reading a data set meanwhile */
 
 /* Test between naps until all `n` requests are done. BASE_PEER when the time is up or the alarm is raised. */
 base_status comm_native_wait(MPI_Request *requests, int n, const comm_patience *patience, const char *what);

@@ -50,9 +50,13 @@ typedef struct comm_table {
     base_status (*progress)(comm_group *group);
     int (*done)(const comm_request *request); /* after a progress */
     base_status (*wait)(comm_request *request);
+    /* The last three may be empty: there is nothing to look at. */
+    base_status (*check)(comm_group *group); /* while the host waits for the device: does what is under way still go? */
+    void (*give_up)(comm_group *group);      /* such a wait has failed: end what is under way on the device */
+    int captures;                            /* comm_group_can_capture */
 } comm_table;
 
-extern const comm_table comm_table_local, comm_table_shm, comm_table_mpi;
+extern const comm_table comm_table_local, comm_table_shm, comm_table_mpi, comm_table_nccl, comm_table_staged;
 
 struct comm_group {
     const comm_table *table;
@@ -61,6 +65,8 @@ struct comm_group {
     int rank, size;
     int timeout_ms;
     const base_alarm *alarm;
+    comm_device device;
+    base_event *event;  /* of comm_group_synchronize; NULL without a device */
     base_status status; /* of the first failure; nothing but destroy works after it */
     uint32_t started;   /* number of the newest request */
     void *backend;
@@ -86,6 +92,9 @@ static inline void comm_request_part(const comm_request *request, int rank, size
         comm_slice(request->count, request->group->size, rank, begin, end);
     }
 }
+
+/* A group of the hosts of `group`'s ranks, for what does not travel between devices. Collective. */
+base_status comm_group_create_host(comm_group *group, comm_group **host);
 
 /* The failure of a wait that an alarm has ended. */
 base_status comm_alarm_failure(const base_alarm *alarm);

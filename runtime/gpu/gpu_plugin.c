@@ -1,5 +1,6 @@
 /* gpu_plugin.c: libddpt_gpu.so as the program sees it (run_plugin.h). */
 #include "gpu_device.h"
+#include "gpu_nccl.h"
 #include "run_plugin.h"
 
 #include <stdio.h>
@@ -34,6 +35,7 @@ static const run_plugin plugin = {.version = RUN_PLUGIN_VERSION,
 #endif
                                   .libraries = "",
                                   .device = &gpu_device_table,
+                                  .nccl = &gpu_nccl_table,
                                   .count = gpu_device_count,
                                   .describe = describe,
                                   .are_peers = gpu_device_are_peers};
