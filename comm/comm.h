@@ -118,9 +118,9 @@ const char *comm_kind_name(comm_kind kind); /* "auto", "local", "shm", "mpi", "n
  * what is computed. */
 int comm_group_can_capture(const comm_group *self);
 
-/* Local, of groups with a device. The host waits for `event`, of which it does not know whether a peer is behind it:
- * with the group's bound and alarm. After a failure the device is done with the group's requests, whatever is in its
- * memory. */
+/* Local. The host waits for `event` of the group's device, of which it does not know whether a peer is behind it: with
+ * the group's bound and alarm. Without a device there is nothing to wait for. After a failure the device is done with
+ * the group's requests, whatever is in its memory. */
 base_status comm_event_wait(comm_group *group, base_event *event);
 /* The same for all that the device's stream was given so far. */
 base_status comm_group_synchronize(comm_group *group);

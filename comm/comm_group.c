@@ -259,14 +259,16 @@ base_status comm_event_wait(comm_group *group, base_event *event)
 {
     if (group->status != BASE_OK)
         return failed_before(group);
-    BASE_TRY(keep(group, comm_device_wait(group, event)));
+    if (group->device.table)
+        BASE_TRY(keep(group, comm_device_wait(group, event)));
     return BASE_OK;
 }
 
 base_status comm_group_synchronize(comm_group *group)
 {
     const comm_device *device = &group->device;
-    BASE_TRY(device->table->event_record(device->device, group->event, device->stream));
+    if (device->table)
+        BASE_TRY(device->table->event_record(device->device, group->event, device->stream));
     return comm_event_wait(group, group->event);
 }
 

@@ -262,8 +262,10 @@ static void a_wait_for_the_device_is_bounded(void **state)
 {
     (void)state;
     static base_alarm alarm;
-    wait_for_a_device_that_waits(COMM_NCCL, "waited 0.3 s", NULL, 0);
-    wait_for_a_device_that_waits(COMM_STAGED, "waited 0.3 s", NULL, 0);
+    if (size > 1) { /* one rank waits for nobody who could be lost */
+        wait_for_a_device_that_waits(COMM_NCCL, "waited 0.3 s", NULL, 0);
+        wait_for_a_device_that_waits(COMM_STAGED, "waited 0.3 s", NULL, 0);
+    }
     base_alarm_raise(&alarm, "rank 7 is lost");
     wait_for_a_device_that_waits(COMM_NCCL, "rank 7 is lost", &alarm, 0);
     wait_for_a_device_that_waits(COMM_NCCL, "a peer is lost", NULL, 1);
