@@ -336,12 +336,16 @@ static base_status create_net(run_job *self)
 
 static base_status create_loaders(run_job *self)
 {
-    BASE_TRY(run_loader_create(self->test_data, self->ops, &self->test_sampler, 0, 0, 0, &self->test_loader));
+    run_loader_options test = {.data = self->test_data, .ops = self->ops, .sampler = self->test_sampler};
+    BASE_TRY(run_loader_create(&test, &self->test_loader));
     if (self->purpose == RUN_JOB_EVALUATE)
         return BASE_OK;
     /* Where ranks outnumber cores a thread of its own has no core to run beside the step on, and costs two switches. */
-    int background = self->info.size <= self->cores;
-    return run_loader_create(self->train_data, self->ops, &self->train_sampler, 0, 0, background, &self->train_loader);
+    run_loader_options train = {.data = self->train_data,
+                                .ops = self->ops,
+                                .sampler = self->train_sampler,
+                                .background = self->info.size <= self->cores};
+    return run_loader_create(&train, &self->train_loader);
 }
 
 /* The end of a part of the set-up: all ranks agree on how it went. */

@@ -7,33 +7,37 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { BUFFERS = 2, MESSAGE_BYTES = 512 };
+enum { BUFFERS = 2, MESSAGE_BYTES = 512, ALIGNMENT = 256 };
 
 typedef struct buffer {
-    run_batch batch; /* set when posted; x and labels point to the memory below */
+    run_batch batch; /* set when posted; points to the memory below */
     float *x;
     int32_t *labels;
+    uint8_t *pixels;
+    int64_t *indices;
     base_status status; /* of preparing it */
     char message[MESSAGE_BYTES];
 } buffer;
 
-/* Batches are numbered from 0 in the order in which they are asked for; number n uses buffer n % BUFFERS. The main
- * thread posts numbers, the background thread works them off in order: done <= posted <= taken + BUFFERS. */
+/* Batches are numbered from 0 in the order in which they are asked for; number n uses buffer n % buffer_count. The main
+ * thread posts numbers, the background thread works them off in order: done <= posted <= taken - in_hand +
+ * buffer_count. */
 struct run_loader {
+    run_loader_options o;
     base_arena *arena;
     const run_data_info *info;
-    const ops_table *ops;
-    run_sampler sampler;
+    const run_sampler *sampler;
     int64_t steps;        /* an epoch */
     int64_t sample_count; /* elements of a sample */
 
-    buffer buffers[BUFFERS];
-    int64_t *indices; /* (share_max), with `pixels` used by whoever prepares */
-    uint8_t *pixels;  /* (share_max, H, W, C) */
+    int buffer_count;
+    buffer *buffers;
+    void *memory;    /* of the buffers */
+    uint8_t *pixels; /* (share_max, H, W, C): where batches are floats, used by whoever prepares */
 
     int64_t epoch, step; /* of the next batch to post */
-    uint32_t taken;      /* batches handed out, the one in hand included */
-    int in_hand;
+    uint32_t taken;      /* batches handed out */
+    int in_hand;         /* of them: not given back yet */
 
     int background, started;
     pthread_t thread;
@@ -47,14 +51,19 @@ static base_status prepare(run_loader *self, buffer *b)
     const run_data_info *info = self->info;
     const run_share *share = &b->batch.share;
     const int64_t count = self->sample_count;
-    run_sampler_indices(&self->sampler, b->batch.epoch, share->position + share->share_begin, share->share_count,
-                        self->indices);
+    uint8_t *pixels = b->pixels ? b->pixels : self->pixels;
+    run_sampler_indices(self->sampler, b->batch.epoch, share->position + share->share_begin, share->share_count,
+                        b->indices);
+    if (self->o.content == RUN_LOADER_INDICES)
+        return BASE_OK;
     for (int64_t i = 0; i < share->share_count; i++) {
-        b->labels[i] = info->labels[self->indices[i]];
-        memcpy(self->pixels + i * count, info->pixels + self->indices[i] * count, (size_t)count);
+        b->labels[i] = info->labels[b->indices[i]];
+        memcpy(pixels + i * count, info->pixels + b->indices[i] * count, (size_t)count);
     }
-    return self->ops->normalize(NULL, share->share_count * count, info->shape.c, self->pixels, info->scale, info->shift,
-                                b->x);
+    if (self->o.content == RUN_LOADER_BYTES)
+        return BASE_OK;
+    return self->o.ops->normalize(NULL, share->share_count * count, info->shape.c, pixels, info->scale, info->shift,
+                                  b->x);
 }
 
 /* A failure's text belongs to the thread in which it arose: it is carried over in the buffer. */
@@ -63,6 +72,11 @@ static void prepare_recorded(run_loader *self, buffer *b)
     b->status = prepare(self, b);
     if (b->status != BASE_OK)
         snprintf(b->message, sizeof b->message, "%s", base_status_message());
+}
+
+static buffer *buffer_of(run_loader *self, uint32_t number)
+{
+    return &self->buffers[number % (uint32_t)self->buffer_count];
 }
 
 static void *loader_main(void *argument)
@@ -76,7 +90,7 @@ static void *loader_main(void *argument)
             base_futex_wait(&self->posted, posted, -1);
         if (atomic_load(&self->stop))
             return NULL;
-        prepare_recorded(self, &self->buffers[done % BUFFERS]);
+        prepare_recorded(self, buffer_of(self, done));
         atomic_store_explicit(&self->done, ++done, memory_order_release);
         base_futex_wake(&self->done);
     }
@@ -86,12 +100,14 @@ static void *loader_main(void *argument)
 static void post(run_loader *self)
 {
     uint32_t number = atomic_load_explicit(&self->posted, memory_order_relaxed);
-    buffer *b = &self->buffers[number % BUFFERS];
+    buffer *b = buffer_of(self, number);
     b->batch = (run_batch){.epoch = self->epoch,
                            .step_in_epoch = self->step,
-                           .share = run_sampler_share(&self->sampler, self->step),
+                           .share = run_sampler_share(self->sampler, self->step),
                            .x = b->x,
                            .labels = b->labels,
+                           .pixels = b->pixels,
+                           .indices = b->indices,
                            .last_in_epoch = self->step + 1 == self->steps};
     if (++self->step == self->steps) {
         self->step = 0;
@@ -127,29 +143,61 @@ static base_status start_thread(run_loader *self)
     return BASE_OK;
 }
 
+/* ---- memory ---- */
+
+/* The parts of a buffer in its memory; an absent one has no bytes. */
+typedef struct parts {
+    size_t x, labels, pixels, indices, all; /* bytes */
+} parts;
+
+static size_t part(int wanted, int64_t elements, size_t size)
+{
+    size_t nbytes = wanted ? (size_t)elements * size : 0;
+    return (nbytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
+
+static parts measure(run_loader_content content, int64_t samples, int64_t elements)
+{
+    parts p = {.x = part(content == RUN_LOADER_FLOATS, elements, sizeof(float)),
+               .labels = part(content != RUN_LOADER_INDICES, samples, sizeof(int32_t)),
+               .pixels = part(content == RUN_LOADER_BYTES, elements, 1),
+               .indices = part(1, samples, sizeof(int64_t))};
+    p.all = p.x + p.labels + p.pixels + p.indices;
+    return p;
+}
+
+static void *cut(char **at, size_t nbytes)
+{
+    void *here = nbytes ? *at : NULL;
+    *at += nbytes;
+    return here;
+}
+
 static base_status allocate(run_loader *self, int64_t share_max)
 {
     int64_t elements;
-    if (__builtin_mul_overflow(share_max, self->sample_count, &elements))
+    if (__builtin_mul_overflow(share_max, self->sample_count, &elements) || elements > INT64_MAX / 1024)
         return BASE_FAIL(BASE_USAGE, "a batch of %lld samples of %lld values does not fit into memory",
                          (long long)share_max, (long long)self->sample_count);
-    self->indices = BASE_NEW_ARRAY(self->arena, int64_t, share_max);
-    self->pixels = BASE_NEW_ARRAY(self->arena, uint8_t, elements);
-    if (!self->indices || !self->pixels)
+    self->buffers = BASE_NEW_ARRAY(self->arena, buffer, self->buffer_count);
+    if (self->o.content == RUN_LOADER_FLOATS)
+        self->pixels = BASE_NEW_ARRAY(self->arena, uint8_t, elements);
+    if (!self->buffers || (self->o.content == RUN_LOADER_FLOATS && !self->pixels))
         return BASE_ERROR;
-    for (int i = 0; i < (self->background ? BUFFERS : 1); i++) {
-        self->buffers[i].x = BASE_NEW_ARRAY(self->arena, float, elements);
-        self->buffers[i].labels = BASE_NEW_ARRAY(self->arena, int32_t, share_max);
-        if (!self->buffers[i].x || !self->buffers[i].labels)
-            return BASE_ERROR;
+    parts p = measure(self->o.content, share_max, elements);
+    BASE_TRY(self->o.device_table->host_alloc(self->o.device, (size_t)self->buffer_count * p.all, &self->memory));
+    char *at = self->memory;
+    for (int i = 0; i < self->buffer_count; i++) {
+        buffer *b = &self->buffers[i];
+        b->x = cut(&at, p.x);
+        b->labels = cut(&at, p.labels);
+        b->pixels = cut(&at, p.pixels);
+        b->indices = cut(&at, p.indices);
     }
-    if (!self->background)
-        self->buffers[1] = self->buffers[0];
     return BASE_OK;
 }
 
-base_status run_loader_create(const run_data *data, const ops_table *ops, const run_sampler *sampler, int64_t epoch,
-                              int64_t step_in_epoch, int background, run_loader **out)
+base_status run_loader_create(const run_loader_options *options, run_loader **out)
 {
     base_arena *arena;
     *out = NULL;
@@ -160,17 +208,22 @@ base_status run_loader_create(const run_data *data, const ops_table *ops, const 
         return BASE_ERROR;
     }
     *out = self;
+    self->o = *options;
     self->arena = arena;
-    self->info = run_data_get_info(data);
-    self->ops = ops;
-    self->sampler = *sampler;
-    self->steps = run_sampler_steps(sampler);
+    self->info = run_data_get_info(options->data);
+    self->sampler = &self->o.sampler;
+    self->steps = run_sampler_steps(self->sampler);
     self->sample_count = base_shape_count(self->info->shape);
-    self->background = background != 0;
-    BASE_TRY(allocate(self, run_sampler_share_max(sampler)));
+    self->background = options->background != 0;
+    if (!self->o.device_table)
+        self->o.device_table = &base_device_host;
+    if (self->o.keep < 1)
+        self->o.keep = 1;
+    self->buffer_count = self->o.keep + (self->background ? BUFFERS - 1 : 0);
+    BASE_TRY(allocate(self, run_sampler_share_max(self->sampler)));
     if (self->background)
         BASE_TRY(start_thread(self));
-    return run_loader_seek(self, epoch, step_in_epoch);
+    return run_loader_seek(self, 0, 0);
 }
 
 void run_loader_destroy(run_loader **out)
@@ -184,6 +237,8 @@ void run_loader_destroy(run_loader **out)
         base_futex_wake(&self->posted);
         pthread_join(self->thread, NULL);
     }
+    if (self->memory)
+        self->o.device_table->host_free(self->o.device, &self->memory);
     base_arena *arena = self->arena; /* holds *self */
     base_arena_destroy(&arena);
     *out = NULL;
@@ -191,13 +246,14 @@ void run_loader_destroy(run_loader **out)
 
 base_status run_loader_next(run_loader *self, run_batch *batch)
 {
-    /* Without a thread the only buffer is filled when it is asked for; with one, giving a buffer back asks for more. */
-    if (!self->background || self->in_hand)
+    /* Without a thread a buffer is filled when it is asked for; with one, giving a buffer back asks for more. */
+    if (!self->background || self->in_hand == self->o.keep)
         post(self);
+    else
+        self->in_hand++;
     wait_done(self, self->taken + 1);
-    const buffer *b = &self->buffers[self->taken % BUFFERS];
+    const buffer *b = buffer_of(self, self->taken);
     self->taken++;
-    self->in_hand = 1;
     *batch = b->batch;
     if (b->status != BASE_OK)
         return BASE_FAIL(b->status, "%s", b->message);
@@ -215,7 +271,7 @@ base_status run_loader_seek(run_loader *self, int64_t epoch, int64_t step_in_epo
     self->in_hand = 0;
     self->epoch = epoch;
     self->step = step_in_epoch;
-    for (int i = 0; self->background && i < BUFFERS; i++)
+    for (int i = 0; self->background && i < self->buffer_count; i++)
         post(self);
     return BASE_OK;
 }

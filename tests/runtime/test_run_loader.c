@@ -18,7 +18,9 @@ static run_sampler sampler_of(int sampler_rank, int sampler_size)
 static run_loader *open_loader(const run_sampler *sampler, int64_t epoch, int64_t step, int background)
 {
     run_loader *loader = NULL;
-    assert_int_equal(run_loader_create(data, ops_host(), sampler, epoch, step, background, &loader), BASE_OK);
+    run_loader_options options = {.data = data, .ops = ops_host(), .sampler = *sampler, .background = background};
+    assert_int_equal(run_loader_create(&options, &loader), BASE_OK);
+    assert_int_equal(run_loader_seek(loader, epoch, step), BASE_OK);
     return loader;
 }
 
@@ -37,7 +39,7 @@ static void assert_batch(const run_batch *batch, const run_sampler *sampler, int
         for (int64_t j = 0; j < COUNT; j++) {
             int64_t c = j % info->shape.c;
             float expected = (float)info->pixels[sample * COUNT + j] * info->scale[c] + info->shift[c];
-            float difference = batch->x[i * COUNT + j] - expected;
+            float difference = ((const float *)batch->x)[i * COUNT + j] - expected;
             assert_true(difference < 1e-6f && difference > -1e-6f);
         }
     }
@@ -114,7 +116,7 @@ static void shares_make_up_the_batch(void **state)
             for (int r = 0; r < parts; r++) {
                 assert_int_equal(run_loader_next(part[r], &mine), BASE_OK);
                 const size_t n = (size_t)mine.share.share_count;
-                assert_memory_equal(mine.x, batch.x + done * COUNT, n * COUNT * sizeof(float));
+                assert_memory_equal(mine.x, (const float *)batch.x + done * COUNT, n * COUNT * sizeof(float));
                 assert_memory_equal(mine.labels, batch.labels + done, n * sizeof(int32_t));
                 done += mine.share.share_count;
             }
@@ -124,6 +126,36 @@ static void shares_make_up_the_batch(void **state)
             run_loader_destroy(&part[r]);
         run_loader_destroy(&all);
     }
+}
+
+/* Bytes and indices make up what floats do; and batches stay as long as the device may be behind. */
+static void other_contents_keep_their_batches(void **state)
+{
+    enum { KEEP = 4 };
+    const int background = *(const int *)*state;
+    run_loader_options options = {.data = data, .sampler = sampler_of(0, 1), .background = background, .keep = KEEP};
+    run_loader *bytes = NULL, *indices = NULL;
+    run_batch of_bytes[KEEP], of_indices[KEEP];
+    options.content = RUN_LOADER_BYTES;
+    assert_int_equal(run_loader_create(&options, &bytes), BASE_OK);
+    options.content = RUN_LOADER_INDICES;
+    assert_int_equal(run_loader_create(&options, &indices), BASE_OK);
+    for (int64_t n = 0; n < 3 * STEPS; n++) {
+        assert_int_equal(run_loader_next(bytes, &of_bytes[n % KEEP]), BASE_OK);
+        assert_int_equal(run_loader_next(indices, &of_indices[n % KEEP]), BASE_OK);
+        for (int64_t old = n < KEEP ? 0 : n - KEEP + 1; old <= n; old++) {
+            const run_batch *b = &of_bytes[old % KEEP], *i = &of_indices[old % KEEP];
+            assert_int_equal(b->step_in_epoch, old % STEPS);
+            for (int64_t s = 0; s < b->share.share_count; s++) {
+                int64_t sample = run_sampler_index(&options.sampler, old / STEPS, b->share.position + s);
+                assert_int_equal(i->indices[s], sample);
+                assert_int_equal(b->labels[s], info->labels[sample]);
+                assert_memory_equal(b->pixels + s * COUNT, info->pixels + sample * COUNT, COUNT);
+            }
+        }
+    }
+    run_loader_destroy(&bytes);
+    run_loader_destroy(&indices);
 }
 
 static void allocates_nothing_after_creation(void **state)
@@ -164,7 +196,8 @@ static void passes_a_failure_on(void **state)
     run_sampler sampler = sampler_of(0, 1);
     run_loader *loader = NULL;
     run_batch batch;
-    assert_int_equal(run_loader_create(data, &table, &sampler, 0, 0, background, &loader), BASE_OK);
+    run_loader_options options = {.data = data, .ops = &table, .sampler = sampler, .background = background};
+    assert_int_equal(run_loader_create(&options, &loader), BASE_OK);
     base_status_clear();
     assert_int_equal(run_loader_next(loader, &batch), BASE_DEVICE);
     assert_string_equal(base_status_message(), "no normalisation today");
@@ -199,6 +232,7 @@ int main(void)
         BOTH(starts_and_goes_on_anywhere),
         cmocka_unit_test(keeps_the_batch_in_hand),
         cmocka_unit_test(shares_make_up_the_batch),
+        BOTH(other_contents_keep_their_batches),
         BOTH(allocates_nothing_after_creation),
         BOTH(passes_a_failure_on),
         cmocka_unit_test(ends_while_batches_are_made),
