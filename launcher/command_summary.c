@@ -96,7 +96,10 @@ static base_status build(const run_config *config, int ranks, summary *self)
     run_plan_options plan = {.batch = self->share,
                              .global_batch = train->batch,
                              .bucket_bytes = run_job_bucket_bytes(config, self->graph),
-                             .operands_travel = ranks > 1 && !shm};
+                             .operands_travel = ranks > 1 && !shm,
+                             .element_bytes = sizeof(float),
+                             .joint_sums = 1,
+                             .wide_sums = 1};
     BASE_TRY(run_plan_build(self->graph, backward, &plan, self->arena, &self->plan));
     self->sharded = train->sync == RUN_SYNC_SHARDED || (train->sync == RUN_SYNC_AUTO && shm);
     self->parameter_copies_node = self->sharded && shm ? 1 : ranks;

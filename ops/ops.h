@@ -1,14 +1,22 @@
 /* ops.h: the mathematics of a step as one const table of functions a back end, and the contract of every slot.
  *
  * Letters: B samples of this rank, H x W pixels, C channels, M rows, N output features, K input features.
- * Tensors are float32, row-major, channels last: an image batch is (B, H, W, C), a matrix (M, N). Addresses are aligned
- * to 64 bytes unless a slot says otherwise. B and M may be 0: then outputs that sum over samples are set to zero.
- * Gradients of parameters are written, not added to. A gradient of an input (dx) is added to where `accumulate` is not
- * 0 and written otherwise; dx NULL means that nobody wants it. Inputs and outputs do not overlap unless a slot says so.
- * A sample's numbers (outputs, dx) do not depend on which other samples are in the batch, nor on how many, to the bit.
- * Slots run in order on the context's stream; on the host they have finished when they return. They allocate nothing:
- * what they need is reserved by open and by the *_create slots. All are Local. Results do not depend on the number of
- * threads of the pool. A slot fails only for reasons of its device; a failure leaves outputs unspecified.
+ * Tensors are row-major, channels last: an image batch is (B, H, W, C), a matrix (M, N). Those whose pointers are void
+ * (inputs, outputs, what is kept between passes, and their gradients) have elements of element_bytes(context): 4 for
+ * float32, 2 for bfloat16; parameters, their gradients and the optimizer's state are float32 always. Addresses are
+ * aligned to 64 bytes unless a slot says otherwise. B and M may be 0: then outputs that sum over samples are set to
+ * zero. Gradients of parameters are written, not added to. A gradient of an input (dx) is added to where `accumulate`
+ * is not 0 and written otherwise; dx NULL means that nobody wants it. Inputs and outputs do not overlap unless a slot
+ * says so. Where `joint_sums` is 1, a sample's numbers (outputs, dx) do not depend on which other samples are in the
+ * batch, nor on how many, to the bit. Repeats are equal to the bit everywhere. Slots run in order on the context's
+ * stream; on the host they have finished when they return (see `asynchronous`). They allocate nothing: what they need
+ * is reserved by open, by the *_create slots and, for a shape that was not seen before, by its first call; so a step
+ * that is captured into a graph has run once before. All are Local. Results do not depend on the number of threads of
+ * the pool. A slot fails only for reasons of its device; a failure leaves outputs unspecified.
+ *
+ * A step: begin_step, then the slots of forward, loss and backward, then (sum_of_squares and clip, and) an optimizer's
+ * slot. What differs from step to step goes through begin_step alone, so that a graph captured from the other slots
+ * serves every step with the same addresses and the same number of samples.
  */
 #ifndef OPS_H
 #define OPS_H
@@ -66,71 +74,107 @@ typedef struct ops_pool2d {
 /* OH or OW of a window over `size` pixels; <= 0 if it does not fit. */
 int64_t ops_window_output(int64_t size, int64_t kernel, int64_t stride, int64_t pad);
 
+/* What differs from step to step. */
+typedef struct ops_step {
+    uint64_t step;        /* of random streams; < 2^48 */
+    int64_t update;       /* of the optimizer: counts from 1 and gives Adam's bias corrections */
+    float lr, grad_scale; /* grad_scale: gradients are multiplied with it first; 1 unless slot clip changes it */
+    int64_t first_sample; /* number of this rank's first sample within the global batch */
+} ops_step;
+
 /* p -= lr (g + weight_decay p), with momentum and Nesterov as in Sutskever et al. 2013 as PyTorch writes it:
  * g' = grad_scale g + weight_decay p; v = momentum v + g'; p -= lr (nesterov ? g' + momentum v : v). */
 typedef struct ops_sgd {
-    float lr, momentum, weight_decay, grad_scale;
+    float momentum, weight_decay;
     int nesterov;
 } ops_sgd;
 
 /* Kingma and Ba 2015; decoupled (AdamW, Loshchilov and Hutter 2019): p -= lr weight_decay p instead of adding it to g.
- * `step` counts from 1 and gives the bias corrections. */
+ */
 typedef struct ops_adam {
-    float lr, beta1, beta2, eps, weight_decay, grad_scale;
+    float beta1, beta2, eps, weight_decay;
     int decoupled;
-    int64_t step;
 } ops_adam;
+
+/* fp32: products of floats, summed in float. tf32: factors rounded to 11 bits (GPU). bf16: tensors and factors in
+ * bfloat16, sums in float (GPU). */
+typedef enum ops_precision { OPS_FP32, OPS_TF32, OPS_BF16 } ops_precision;
 
 typedef struct ops_options {
     base_pool *pool;     /* borrowed for the context's life */
     base_device *device; /* borrowed */
     base_stream *stream; /* borrowed */
+    ops_precision precision;
     const char
         *gemm; /* "auto", "openblas", "onednn": the host's library for slot gemm and convolutions; auto: the faster */
 } ops_options;
 
 typedef struct ops_table {
-    const char *name; /* "host-avx512", ... */
+    const char *name; /* "host-avx512", "cuda", ... */
+
+    /* 1: the gradients of convolutions and batch normalisation (dw, db, dgamma, dbeta) are doubles; 0: floats. */
+    int wide_sums;
+    /* 1: a dense layer's gradient may be computed by rows, on any rank, from the operands of all ranks, and is then the
+     * same to the bit however samples are shared; 0: from is 0 and to is K in every call. */
+    int joint_sums;
+    /* 1: slots return before their work is done, all pointers are to the device's memory, and so are the `result`s. */
+    int asynchronous;
 
     base_status (*open)(const ops_options *options, ops_context **self);
     void (*close)(ops_context **self);
     /* The GEMM and convolution libraries in use, for people: "OpenBLAS 0.3.21 Cooperlake, oneDNN 2.6.3". */
     const char *(*libraries)(const ops_context *self);
+    /* Bytes of an element of the tensors whose pointers are void. */
+    size_t (*element_bytes)(const ops_context *self);
 
-    /* c (M, N) = op(a) op(b) + (accumulate ? c : 0); op(a) is (M, K): a (M, K), or a (K, M) transposed where trans_a;
-     * op(b) is (K, N): b (K, N), or b (N, K) where trans_b. lda, ldb, ldc: elements from row to row as stored. */
-    base_status (*gemm)(ops_context *self, int trans_a, int trans_b, int64_t m, int64_t n, int64_t k, const float *a,
-                        int64_t lda, const float *b, int64_t ldb, int accumulate, float *c, int64_t ldc);
+    /* The floats in which all parameters lie that slots will be given (w, b; p of the optimizers): a context of
+     * bfloat16 keeps a second, narrow copy of them, which the optimizers' slots write in the same pass. Before the
+     * first of these slots and before *_create; a second call replaces the first. */
+    base_status (*bind_params)(ops_context *self, const float *params, int64_t count);
+    /* Others than the optimizers' slots have written params[0 .. count - 1], a part of those bound: after
+     * initialisation, a resume, a gather from other ranks. */
+    base_status (*params_changed)(ops_context *self, const float *params, int64_t count);
 
-    base_status (*dense_forward)(ops_context *self, const ops_dense *op, int64_t m, const float *x, const float *w,
-                                 const float *b, float *y, float *z);
+    /* For the slots that are called from now on, and not for those before, whether their work is done or not. Not part
+     * of a captured graph. */
+    base_status (*begin_step)(ops_context *self, const ops_step *step);
+
+    /* c (M, N), of the same elements as a and b, = op(a) op(b) + (accumulate ? c : 0); op(a) is (M, K): a (M, K), or a
+     * (K, M) transposed where trans_a; op(b) is (K, N): b (K, N), or b (N, K) where trans_b. lda, ldb, ldc: elements
+     * from row to row as stored. */
+    base_status (*gemm)(ops_context *self, int trans_a, int trans_b, int64_t m, int64_t n, int64_t k, const void *a,
+                        int64_t lda, const void *b, int64_t ldb, int accumulate, void *c, int64_t ldc);
+
+    base_status (*dense_forward)(ops_context *self, const ops_dense *op, int64_t m, const void *x, const float *w,
+                                 const float *b, void *y, void *z);
     /* dy (M, N) is overwritten with the gradient before the activation, dz; dx (M, K) = dz w^T, or NULL. */
-    base_status (*dense_backward_data)(ops_context *self, const ops_dense *op, int64_t m, const float *w,
-                                       const float *y, const float *z, float *dy, float *dx, int accumulate);
+    base_status (*dense_backward_data)(ops_context *self, const ops_dense *op, int64_t m, const float *w, const void *y,
+                                       const void *z, void *dy, void *dx, int accumulate);
     /* Rows from .. to - 1 of dw (K, N) = x^T dz; db (N) = the sum of dz over its rows in their order, or NULL. M here
      * is all samples that the gradient is summed over. An element does not depend on from and to. */
     base_status (*dense_backward_weights)(ops_context *self, const ops_dense *op, int64_t m, int64_t from, int64_t to,
-                                          const float *x, const float *dz, float *dw, float *db);
+                                          const void *x, const void *dz, float *dw, float *db);
 
     /* For batches of up to max_batch samples. */
     base_status (*conv2d_create)(ops_context *self, const ops_conv2d *op, int64_t max_batch, ops_conv **conv);
     void (*conv2d_destroy)(ops_conv **conv);
-    base_status (*conv2d_forward)(ops_context *self, ops_conv *conv, int64_t batch, const float *x, const float *w,
-                                  const float *b, float *y, float *z);
+    base_status (*conv2d_forward)(ops_context *self, ops_conv *conv, int64_t batch, const void *x, const float *w,
+                                  const float *b, void *y, void *z);
     /* dy (B, OH, OW, N) is overwritten with the gradient before the activation, dz; dx (B, H, W, C) or NULL. dw (KH,
-     * KW, C, N) and db (N) or NULL are sums over samples in double of each sample's gradient in float, so that how
-     * samples are shared among ranks does not show. w is not read once dw and db are complete. */
-    base_status (*conv2d_backward)(ops_context *self, ops_conv *conv, int64_t batch, const float *x, const float *w,
-                                   const float *y, const float *z, float *dy, double *dw, double *db, float *dx,
+     * KW, C, N) and db (N) or NULL: where `wide_sums` is 1, sums over samples in double of each sample's gradient in
+     * float, so that how samples are shared among ranks does not show; else floats. w is not read once dw and db are
+     * complete. */
+    base_status (*conv2d_backward)(ops_context *self, ops_conv *conv, int64_t batch, const void *x, const float *w,
+                                   const void *y, const void *z, void *dy, void *dw, void *db, void *dx,
                                    int accumulate);
 
     /* winner (B, OH, OW, C): place of the maximum in its window, row-major; the first of equals. NULL in evaluation. */
-    base_status (*max_pool_forward)(ops_context *self, const ops_pool2d *op, int64_t batch, const float *x, float *y,
+    base_status (*max_pool_forward)(ops_context *self, const ops_pool2d *op, int64_t batch, const void *x, void *y,
                                     uint8_t *winner);
-    base_status (*max_pool_backward)(ops_context *self, const ops_pool2d *op, int64_t batch, const float *dy,
-                                     const uint8_t *winner, float *dx, int accumulate);
-    base_status (*avg_pool_forward)(ops_context *self, const ops_pool2d *op, int64_t batch, const float *x, float *y);
-    base_status (*avg_pool_backward)(ops_context *self, const ops_pool2d *op, int64_t batch, const float *dy, float *dx,
+    base_status (*max_pool_backward)(ops_context *self, const ops_pool2d *op, int64_t batch, const void *dy,
+                                     const uint8_t *winner, void *dx, int accumulate);
+    base_status (*avg_pool_forward)(ops_context *self, const ops_pool2d *op, int64_t batch, const void *x, void *y);
+    base_status (*avg_pool_backward)(ops_context *self, const ops_pool2d *op, int64_t batch, const void *dy, void *dx,
                                      int accumulate);
 
     /* Batch normalisation over rows x (R, C), R = B H W, in the steps between which ranks add up their sums.
@@ -140,73 +184,84 @@ typedef struct ops_table {
      * count is 1).
      * 3. y = f(gamma (x - mean) invstd + beta).
      * In evaluation step 3 is taken with mean and invstd made from the running ones by batch_norm_running. */
-    base_status (*batch_norm_sums)(ops_context *self, int64_t rows, int64_t c, const float *x, double *sums);
+    base_status (*batch_norm_sums)(ops_context *self, int64_t rows, int64_t c, const void *x, double *sums);
     base_status (*batch_norm_statistics)(ops_context *self, int64_t c, const double *sums, int64_t count,
                                          float momentum, float eps, float *mean, float *invstd, float *running_mean,
                                          float *running_var);
     base_status (*batch_norm_running)(ops_context *self, int64_t c, const float *running_mean, const float *running_var,
                                       float eps, float *mean, float *invstd);
     base_status (*batch_norm_forward)(ops_context *self, int64_t rows, int64_t c, ops_activation activation,
-                                      const float *x, const float *mean, const float *invstd, const float *gamma,
-                                      const float *beta, float *y, float *z);
+                                      const void *x, const float *mean, const float *invstd, const float *gamma,
+                                      const float *beta, void *y, void *z);
     /* 1. dy is overwritten with the gradient before the activation; sums (2 C) = {sum of dy, sum of dy xhat} over this
-     * rank's rows, xhat = (x - mean) invstd; dbeta (C) and dgamma (C) are those sums again (this rank's share).
+     * rank's rows, xhat = (x - mean) invstd; dbeta (C) and dgamma (C) are those sums again (this rank's share), as
+     * `wide_sums` says.
      * 2. after the sums are added up: dx = gamma invstd (dy - sums[c] / count - xhat sums[C + c] / count). */
     base_status (*batch_norm_backward_sums)(ops_context *self, int64_t rows, int64_t c, ops_activation activation,
-                                            const float *x, const float *mean, const float *invstd, const float *y,
-                                            const float *z, float *dy, double *sums, double *dgamma, double *dbeta);
-    base_status (*batch_norm_backward)(ops_context *self, int64_t rows, int64_t c, const float *x, const float *mean,
+                                            const void *x, const float *mean, const float *invstd, const void *y,
+                                            const void *z, void *dy, double *sums, void *dgamma, void *dbeta);
+    base_status (*batch_norm_backward)(ops_context *self, int64_t rows, int64_t c, const void *x, const float *mean,
                                        const float *invstd, const float *gamma, const double *sums, int64_t count,
-                                       const float *dy, float *dx, int accumulate);
+                                       const void *dy, void *dx, int accumulate);
 
     /* Elementwise, y may be x, dx may be dy. */
-    base_status (*activation_forward)(ops_context *self, ops_activation activation, int64_t count, const float *x,
-                                      float *y);
+    base_status (*activation_forward)(ops_context *self, ops_activation activation, int64_t count, const void *x,
+                                      void *y);
     /* x (the input) is read for activations that keep it, y otherwise; the other may be NULL. */
-    base_status (*activation_backward)(ops_context *self, ops_activation activation, int64_t count, const float *x,
-                                       const float *y, const float *dy, float *dx, int accumulate);
+    base_status (*activation_backward)(ops_context *self, ops_activation activation, int64_t count, const void *x,
+                                       const void *y, const void *dy, void *dx, int accumulate);
 
-    /* Sample i of the batch (N features each) has number first_sample + i within the global batch; element e of it is
-     * kept when its Philox word (base_random.h) >= rate * 2^32, and then scaled by 1 / (1 - rate). y may be x. mask (B,
-     * N): 1 kept, 0 dropped. */
-    base_status (*dropout_forward)(ops_context *self, int64_t batch, int64_t n, float rate, const base_random *random,
-                                   int64_t first_sample, const float *x, float *y, uint8_t *mask);
+    /* Sample i of the batch (N features each) has number first_sample + i (of begin_step) within the global batch;
+     * element e of it is kept when its word of base_random_stream(seed, random_stream, step of begin_step) >= rate *
+     * 2^32, and then scaled by 1 / (1 - rate). y may be x. mask (B, N): 1 kept, 0 dropped. */
+    base_status (*dropout_forward)(ops_context *self, int64_t batch, int64_t n, float rate, uint64_t seed,
+                                   uint32_t random_stream, const void *x, void *y, uint8_t *mask);
     base_status (*dropout_backward)(ops_context *self, int64_t batch, int64_t n, float rate, const uint8_t *mask,
-                                    const float *dy, float *dx, int accumulate);
+                                    const void *dy, void *dx, int accumulate);
 
     /* to = from, or to += from. */
-    base_status (*copy)(ops_context *self, int64_t count, const float *from, float *to, int accumulate);
+    base_status (*copy)(ops_context *self, int64_t count, const void *from, void *to, int accumulate);
     /* y (count) = sum of the `inputs` tensors x[i] (count), from the first to the last. */
-    base_status (*add)(ops_context *self, int inputs, int64_t count, const float *const *x, float *y);
+    base_status (*add)(ops_context *self, int inputs, int64_t count, const void *const *x, void *y);
     /* y (R, sum of c[i]) is the tensors x[i] (R, c[i]) side by side. */
-    base_status (*concat)(ops_context *self, int inputs, int64_t rows, const int64_t *c, const float *const *x,
-                          float *y);
+    base_status (*concat)(ops_context *self, int inputs, int64_t rows, const int64_t *c, const void *const *x, void *y);
     /* The columns from .. from + c of y (R, total): dx (R, c). */
     base_status (*concat_backward)(ops_context *self, int64_t rows, int64_t total, int64_t from, int64_t c,
-                                   const float *dy, float *dx, int accumulate);
+                                   const void *dy, void *dx, int accumulate);
 
     /* result[0] = sum over this rank's samples of the loss, result[1] = number of samples whose largest output (the
      * first of equals) is their label. dlogits (B, N) = scale * gradient of each sample's loss; NULL: evaluation.
      * labels (B) in 0 .. N - 1.
      * softmax_cross_entropy: -log softmax(logits)[label], stable for any finite logits.
      * mean_squared_error: mean over N of (output - one_hot(label))^2. */
-    base_status (*softmax_cross_entropy)(ops_context *self, int64_t batch, int64_t n, const float *logits,
-                                         const int32_t *labels, float scale, float *dlogits, double result[2]);
-    base_status (*mean_squared_error)(ops_context *self, int64_t batch, int64_t n, const float *outputs,
-                                      const int32_t *labels, float scale, float *doutputs, double result[2]);
+    base_status (*softmax_cross_entropy)(ops_context *self, int64_t batch, int64_t n, const void *logits,
+                                         const int32_t *labels, float scale, void *dlogits, double result[2]);
+    base_status (*mean_squared_error)(ops_context *self, int64_t batch, int64_t n, const void *outputs,
+                                      const int32_t *labels, float scale, void *doutputs, double result[2]);
 
-    /* Over flat ranges; v NULL where momentum is 0. Addresses aligned to 4 bytes. */
+    /* Over flat ranges, with lr, grad_scale and update of begin_step; v NULL where momentum is 0. Addresses aligned to
+     * 4 bytes. */
     base_status (*sgd_update)(ops_context *self, const ops_sgd *op, int64_t count, const float *g, float *p, float *v);
     base_status (*adam_update)(ops_context *self, const ops_adam *op, int64_t count, const float *g, float *p, float *m,
                                float *v);
-    /* to[i] = from[i] rounded. */
+    /* to[i] = from[i] rounded. Empty where `wide_sums` is 0: nobody has doubles to round. */
     base_status (*round)(ops_context *self, int64_t count, const double *from, float *to);
-    base_status (*sum_of_squares)(ops_context *self, int64_t count, const float *x, double *result);
+    /* *result = (accumulate ? *result : 0) + the sum, in double. */
+    base_status (*sum_of_squares)(ops_context *self, int64_t count, const float *x, int accumulate, double *result);
+    /* For the optimizers of this step: grad_scale = clip_norm / norm where the norm, the root of *sum_of_squares, is
+     * larger, else 1 (Pascanu et al. 2013). */
+    base_status (*clip)(ops_context *self, double clip_norm, const double *sum_of_squares);
 
     /* x[i] = pixels[i] * scale[i % C] + shift[i % C]; count a multiple of C. Uses no pool and no state: any thread may
-     * call it, with self NULL on the host. */
+     * call it, with self NULL. Empty where gather_samples is not. */
     base_status (*normalize)(ops_context *self, int64_t count, int64_t c, const uint8_t *pixels, const float *scale,
                              const float *shift, float *x);
+    /* For data that lie on the device: x (B, size)[i][j] = pixels[s size + j] scale[j % C] + shift[j % C] and labels[i]
+     * = all_labels[s] with s = sample[i], or s = i where `sample` is NULL (pixels and all_labels are then the batch
+     * itself). pixels begin at any address. Empty on the host: there the loader makes x with normalize. */
+    base_status (*gather_samples)(ops_context *self, int64_t batch, int64_t size, int64_t c, const uint8_t *pixels,
+                                  const int32_t *all_labels, const int64_t *sample, const float *scale,
+                                  const float *shift, void *x, int32_t *labels);
 } ops_table;
 
 /* The host's table for this machine's instruction set, chosen on the first call (DDPT_ISA=generic|avx2|avx512 forces

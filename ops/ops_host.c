@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <limits.h>
+#include <math.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -123,6 +124,8 @@ static void describe(ops_context *self)
 base_status ops_open_host(const ops_options *options, ops_context **out)
 {
     const ops_gemm_library *gemm = NULL;
+    if (options->precision != OPS_FP32)
+        return BASE_FAIL(BASE_DEVICE, "the cpu computes in \"fp32\" only");
     BASE_TRY(choose_gemm(options->gemm, &gemm));
     ops_context *self = calloc(1, sizeof *self);
     if (!self)
@@ -147,6 +150,39 @@ void ops_close_host(ops_context **out)
 const char *ops_libraries_host(const ops_context *self)
 {
     return self->libraries;
+}
+
+size_t ops_element_bytes_host(const ops_context *self)
+{
+    (void)self;
+    return sizeof(float);
+}
+
+/* Parameters are read where they lie. */
+base_status ops_bind_params_host(ops_context *self, const float *params, int64_t count)
+{
+    (void)self;
+    (void)params;
+    (void)count;
+    return BASE_OK;
+}
+
+base_status ops_params_changed_host(ops_context *self, const float *params, int64_t count)
+{
+    return ops_bind_params_host(self, params, count);
+}
+
+base_status ops_begin_step_host(ops_context *self, const ops_step *step)
+{
+    self->step = *step;
+    return BASE_OK;
+}
+
+base_status ops_clip_host(ops_context *self, double clip_norm, const double *sum_of_squares)
+{
+    double norm = sqrt(*sum_of_squares);
+    self->step.grad_scale = norm > clip_norm ? (float)(clip_norm / norm) : 1.0f;
+    return BASE_OK;
 }
 
 void ops_host_run(const ops_context *self, int64_t ntasks, base_pool_task *task, void *context)

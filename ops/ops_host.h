@@ -33,6 +33,7 @@ enum { OPS_HOST_SCRATCH_BYTES = 1 << 20 };
 
 struct ops_context {
     ops_options options; /* pool, device, stream */
+    ops_step step;       /* of begin_step and clip */
     const ops_gemm_library *gemm;
     char libraries[256];
     base_arena *scratch_arena;
@@ -50,14 +51,19 @@ const ops_table *ops_host_isa(const char *isa);
 base_status ops_open_host(const ops_options *options, ops_context **self);
 void ops_close_host(ops_context **self);
 const char *ops_libraries_host(const ops_context *self);
-base_status ops_gemm_host(ops_context *self, int trans_a, int trans_b, int64_t m, int64_t n, int64_t k, const float *a,
-                          int64_t lda, const float *b, int64_t ldb, int accumulate, float *c, int64_t ldc);
+size_t ops_element_bytes_host(const ops_context *self);
+base_status ops_bind_params_host(ops_context *self, const float *params, int64_t count);
+base_status ops_params_changed_host(ops_context *self, const float *params, int64_t count);
+base_status ops_begin_step_host(ops_context *self, const ops_step *step);
+base_status ops_clip_host(ops_context *self, double clip_norm, const double *sum_of_squares);
+base_status ops_gemm_host(ops_context *self, int trans_a, int trans_b, int64_t m, int64_t n, int64_t k, const void *a,
+                          int64_t lda, const void *b, int64_t ldb, int accumulate, void *c, int64_t ldc);
 
 /* Tasks 0 .. ntasks - 1 on the context's pool. ntasks comes from a shape; callers keep it below 2^31. */
 void ops_host_run(const ops_context *self, int64_t ntasks, base_pool_task *task, void *context);
 
-/* The same for work that one thread does in about `ns` nanoseconds: waking the others takes some 20 to 50 us, so the caller
- * does little work alone. 100 flops or 10 elements of a plain loop are about 1 ns. */
+/* The same for work that one thread does in about `ns` nanoseconds: waking the others takes some 20 to 50 us, so the
+ * caller does little work alone. 100 flops or 10 elements of a plain loop are about 1 ns. */
 void ops_host_run_for(const ops_context *self, int64_t ns, int64_t ntasks, base_pool_task *task, void *context);
 
 /* A matrix of results cut into blocks, each the work of one task; the cut depends on the shape alone. */

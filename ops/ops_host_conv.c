@@ -140,8 +140,8 @@ static void forward_task(void *context, int task, int ntasks, int thread)
     }
 }
 
-base_status OPS_HOST(conv2d_forward)(ops_context *self, ops_conv *conv, int64_t batch, const float *x, const float *w,
-                                     const float *b, float *y, float *z)
+base_status OPS_HOST(conv2d_forward)(ops_context *self, ops_conv *conv, int64_t batch, const void *x, const float *w,
+                                     const float *b, void *y, void *z)
 {
     conv_job job = {.x = x, .w = w, .b = b, .y = y};
     job.z = ops_activation_keeps_input(conv->op.activation) ? z : NULL;
@@ -220,8 +220,8 @@ static void sum_task(void *context, int task, int ntasks, int thread)
     }
 }
 
-base_status OPS_HOST(conv2d_backward)(ops_context *self, ops_conv *conv, int64_t batch, const float *x, const float *w,
-                                      const float *y, const float *z, float *dy, double *dw, double *db, float *dx,
+base_status OPS_HOST(conv2d_backward)(ops_context *self, ops_conv *conv, int64_t batch, const void *x, const float *w,
+                                      const void *y, const void *z, void *dy, void *dw, void *db, void *dx,
                                       int accumulate)
 {
     conv_job job = {.x = x, .w = w, .dy = dy, .dw = dw, .db = db, .dx = dx, .accumulate = accumulate};
@@ -230,6 +230,7 @@ base_status OPS_HOST(conv2d_backward)(ops_context *self, ops_conv *conv, int64_t
     if (dx && conv->engine->prepare)
         BASE_TRY(conv->engine->prepare(conv, w, 1));
     ops_host_run(self, job.groups, backward_task, &job);
-    ops_host_run_for(self, conv->w_floats * job.groups, (conv->w_floats + SUM_BLOCK - 1) / SUM_BLOCK + 1, sum_task, &job);
+    ops_host_run_for(self, conv->w_floats * job.groups, (conv->w_floats + SUM_BLOCK - 1) / SUM_BLOCK + 1, sum_task,
+                     &job);
     return job_end(&job);
 }

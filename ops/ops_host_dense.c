@@ -48,8 +48,8 @@ static void forward_task(void *context, int task, int ntasks, int thread)
     activate_rows(job->op->activation, at.rows, at.columns, n, bias, y, z);
 }
 
-base_status OPS_HOST(dense_forward)(ops_context *self, const ops_dense *op, int64_t m, const float *x, const float *w,
-                                    const float *b, float *y, float *z)
+base_status OPS_HOST(dense_forward)(ops_context *self, const ops_dense *op, int64_t m, const void *x, const float *w,
+                                    const float *b, void *y, void *z)
 {
     dense_job job = {
         .op = op, .m = m, .x = x, .w = w, .b = b, .y = y, .z = ops_activation_keeps_input(op->activation) ? z : NULL};
@@ -83,7 +83,7 @@ static void data_task(void *context, int task, int ntasks, int thread)
 }
 
 base_status OPS_HOST(dense_backward_data)(ops_context *self, const ops_dense *op, int64_t m, const float *w,
-                                          const float *y, const float *z, float *dy, float *dx, int accumulate)
+                                          const void *y, const void *z, void *dy, void *dx, int accumulate)
 {
     dense_job job = {.op = op,
                      .m = m,
@@ -127,7 +127,7 @@ static void weights_task(void *context, int task, int ntasks, int thread)
 }
 
 base_status OPS_HOST(dense_backward_weights)(ops_context *self, const ops_dense *op, int64_t m, int64_t from,
-                                             int64_t to, const float *x, const float *dz, float *dw, float *db)
+                                             int64_t to, const void *x, const void *dz, float *dw, float *db)
 {
     dense_job job = {.op = op, .m = m, .x = x, .dz = dz, .dw = dw, .db = db, .from = from};
     job.blocks = ops_blocks_cut(to - from, op->n, BLOCK_ROWS, WEIGHTS_COLUMNS);

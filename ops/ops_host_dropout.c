@@ -61,15 +61,14 @@ static void forward_task(void *context, int task, int ntasks, int thread)
     }
 }
 
-base_status OPS_HOST(dropout_forward)(ops_context *self, int64_t batch, int64_t n, float rate,
-                                      const base_random *random, int64_t first_sample, const float *x, float *y,
-                                      uint8_t *mask)
+base_status OPS_HOST(dropout_forward)(ops_context *self, int64_t batch, int64_t n, float rate, uint64_t seed,
+                                      uint32_t random_stream, const void *x, void *y, uint8_t *mask)
 {
     dropout_work work = {.batch = batch,
                          .n = n,
                          .pieces = (n + PIECE - 1) / PIECE,
-                         .random = *random,
-                         .first_sample = first_sample,
+                         .random = base_random_stream(seed, random_stream, self->step.step),
+                         .first_sample = self->step.first_sample,
                          .threshold = (uint32_t)ceil((double)rate * 0x1p32),
                          .scale = 1.0f / (1.0f - rate),
                          .x = x,
@@ -100,7 +99,7 @@ static void backward_task(void *context, int task, int ntasks, int thread)
 }
 
 base_status OPS_HOST(dropout_backward)(ops_context *self, int64_t batch, int64_t n, float rate, const uint8_t *mask,
-                                       const float *dy, float *dx, int accumulate)
+                                       const void *dy, void *dx, int accumulate)
 {
     if (!dx)
         return BASE_OK;

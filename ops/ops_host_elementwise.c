@@ -84,9 +84,9 @@ static void backward_task(void *context, int task, int ntasks, int thread)
     const activation_work *work = context;
     int64_t begin, end;
     base_pool_range(work->count, LINE, task, ntasks, &begin, &end);
-    OPS_HOST(activate_gradient)(work->activation, end - begin, work->x ? work->x + begin : NULL,
-                                work->y ? work->y + begin : NULL, work->dy + begin, work->out + begin,
-                                work->accumulate);
+    OPS_HOST(activate_gradient)
+    (work->activation, end - begin, work->x ? work->x + begin : NULL, work->y ? work->y + begin : NULL,
+     work->dy + begin, work->out + begin, work->accumulate);
 }
 
 static int64_t activation_parts(ops_activation activation, int64_t count)
@@ -94,16 +94,16 @@ static int64_t activation_parts(ops_activation activation, int64_t count)
     return ops_host_parts(count, activation == OPS_RELU || activation == OPS_IDENTITY ? GRAIN_MEMORY : GRAIN_MATH);
 }
 
-base_status OPS_HOST(activation_forward)(ops_context *self, ops_activation activation, int64_t count, const float *x,
-                                         float *y)
+base_status OPS_HOST(activation_forward)(ops_context *self, ops_activation activation, int64_t count, const void *x,
+                                         void *y)
 {
     activation_work work = {.activation = activation, .count = count, .x = x, .out = y};
     ops_host_run(self, activation_parts(activation, count), forward_task, &work);
     return BASE_OK;
 }
 
-base_status OPS_HOST(activation_backward)(ops_context *self, ops_activation activation, int64_t count, const float *x,
-                                          const float *y, const float *dy, float *dx, int accumulate)
+base_status OPS_HOST(activation_backward)(ops_context *self, ops_activation activation, int64_t count, const void *x,
+                                          const void *y, const void *dy, void *dx, int accumulate)
 {
     if (!dx)
         return BASE_OK;
@@ -116,7 +116,7 @@ base_status OPS_HOST(activation_backward)(ops_context *self, ops_activation acti
 typedef struct sum_work {
     int inputs;
     int64_t count;
-    const float *const *x;
+    const void *const *x;
     float *y;
 } sum_work;
 
@@ -137,7 +137,7 @@ static void copy_task(void *context, int task, int ntasks, int thread)
         to[i] += from[i];
 }
 
-base_status OPS_HOST(copy)(ops_context *self, int64_t count, const float *from, float *to, int accumulate)
+base_status OPS_HOST(copy)(ops_context *self, int64_t count, const void *from, void *to, int accumulate)
 {
     activation_work work = {.count = count, .x = from, .out = to, .accumulate = accumulate};
     ops_host_run(self, ops_host_parts(count, GRAIN_MEMORY), copy_task, &work);
@@ -154,9 +154,9 @@ static void add_task(void *context, int task, int ntasks, int thread)
     for (int64_t at = begin; at < end; at += TILE) {
         int64_t n = end - at < TILE ? end - at : TILE;
         float sum[TILE];
-        memcpy(sum, work->x[0] + at, (size_t)n * sizeof *sum);
+        memcpy(sum, (const float *)work->x[0] + at, (size_t)n * sizeof *sum);
         for (int i = 1; i < work->inputs; i++) {
-            const float *x = work->x[i] + at;
+            const float *x = (const float *)work->x[i] + at;
             for (int64_t j = 0; j < n; j++)
                 sum[j] += x[j];
         }
@@ -164,7 +164,7 @@ static void add_task(void *context, int task, int ntasks, int thread)
     }
 }
 
-base_status OPS_HOST(add)(ops_context *self, int inputs, int64_t count, const float *const *x, float *y)
+base_status OPS_HOST(add)(ops_context *self, int inputs, int64_t count, const void *const *x, void *y)
 {
     sum_work work = {.inputs = inputs, .count = count, .x = x, .y = y};
     ops_host_run(self, ops_host_parts(count, GRAIN_MEMORY), add_task, &work);
@@ -200,28 +200,29 @@ static void column_task(void *context, int task, int ntasks, int thread)
     }
 }
 
-base_status OPS_HOST(concat)(ops_context *self, int inputs, int64_t rows, const int64_t *c, const float *const *x,
-                             float *y)
+base_status OPS_HOST(concat)(ops_context *self, int inputs, int64_t rows, const int64_t *c, const void *const *x,
+                             void *y)
 {
+    float *to = y;
     int64_t total = 0;
     for (int i = 0; i < inputs; i++)
         total += c[i];
     for (int i = 0; i < inputs; i++) {
-        column_work work = {.rows = rows, .c = c[i], .from = x[i], .from_stride = c[i], .to = y, .to_stride = total};
+        column_work work = {.rows = rows, .c = c[i], .from = x[i], .from_stride = c[i], .to = to, .to_stride = total};
         ops_host_run(self, ops_host_parts(rows * c[i], GRAIN_MEMORY), column_task, &work);
-        y += c[i];
+        to += c[i];
     }
     return BASE_OK;
 }
 
 base_status OPS_HOST(concat_backward)(ops_context *self, int64_t rows, int64_t total, int64_t from, int64_t c,
-                                      const float *dy, float *dx, int accumulate)
+                                      const void *dy, void *dx, int accumulate)
 {
     if (!dx)
         return BASE_OK;
     column_work work = {.rows = rows,
                         .c = c,
-                        .from = dy + from,
+                        .from = (const float *)dy + from,
                         .from_stride = total,
                         .to = dx,
                         .to_stride = c,

@@ -95,8 +95,8 @@ static void gemm_task(void *context, int task, int ntasks, int thread)
                    job->accumulate, job->c + at.row * job->ldc + at.column, job->ldc);
 }
 
-base_status ops_gemm_host(ops_context *self, int trans_a, int trans_b, int64_t m, int64_t n, int64_t k, const float *a,
-                          int64_t lda, const float *b, int64_t ldb, int accumulate, float *c, int64_t ldc)
+base_status ops_gemm_host(ops_context *self, int trans_a, int trans_b, int64_t m, int64_t n, int64_t k, const void *a,
+                          int64_t lda, const void *b, int64_t ldb, int accumulate, void *c, int64_t ldc)
 {
     /* Large enough for a GEMM to run at its rate, small enough to stay in the cache. */
     ops_blocks blocks = ops_blocks_cut(m, n, 256, 512);

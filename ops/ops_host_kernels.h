@@ -23,12 +23,12 @@ void OPS_HOST(activate_gradient)(ops_activation activation, int64_t count, const
                                  const float *dy, float *dx, int accumulate);
 
 /* Dense layers: ops_host_dense.c */
-base_status OPS_HOST(dense_forward)(ops_context *self, const ops_dense *op, int64_t m, const float *x, const float *w,
-                                    const float *b, float *y, float *z);
+base_status OPS_HOST(dense_forward)(ops_context *self, const ops_dense *op, int64_t m, const void *x, const float *w,
+                                    const float *b, void *y, void *z);
 base_status OPS_HOST(dense_backward_data)(ops_context *self, const ops_dense *op, int64_t m, const float *w,
-                                          const float *y, const float *z, float *dy, float *dx, int accumulate);
+                                          const void *y, const void *z, void *dy, void *dx, int accumulate);
 base_status OPS_HOST(dense_backward_weights)(ops_context *self, const ops_dense *op, int64_t m, int64_t from,
-                                             int64_t to, const float *x, const float *dz, float *dw, float *db);
+                                             int64_t to, const void *x, const void *dz, float *dw, float *db);
 
 /* c (m, n) = or += op(a) b on the calling thread; op(a) is (m, k): a, or a (k, m) transposed where trans_a. An element
  * of c is the same to the bit in any product that holds it, whatever m and n. Any address: ops_host_product.c */
@@ -41,65 +41,63 @@ void OPS_HOST(product_transposed)(int64_t m, int64_t n, int64_t k, const float *
 /* Convolution: ops_host_conv.c */
 base_status OPS_HOST(conv2d_create)(ops_context *self, const ops_conv2d *op, int64_t max_batch, ops_conv **conv);
 void OPS_HOST(conv2d_destroy)(ops_conv **conv);
-base_status OPS_HOST(conv2d_forward)(ops_context *self, ops_conv *conv, int64_t batch, const float *x, const float *w,
-                                     const float *b, float *y, float *z);
-base_status OPS_HOST(conv2d_backward)(ops_context *self, ops_conv *conv, int64_t batch, const float *x, const float *w,
-                                      const float *y, const float *z, float *dy, double *dw, double *db, float *dx,
+base_status OPS_HOST(conv2d_forward)(ops_context *self, ops_conv *conv, int64_t batch, const void *x, const float *w,
+                                     const float *b, void *y, void *z);
+base_status OPS_HOST(conv2d_backward)(ops_context *self, ops_conv *conv, int64_t batch, const void *x, const float *w,
+                                      const void *y, const void *z, void *dy, void *dw, void *db, void *dx,
                                       int accumulate);
 
 /* Batch normalisation: ops_host_norm.c */
-base_status OPS_HOST(batch_norm_sums)(ops_context *self, int64_t rows, int64_t c, const float *x, double *sums);
+base_status OPS_HOST(batch_norm_sums)(ops_context *self, int64_t rows, int64_t c, const void *x, double *sums);
 base_status OPS_HOST(batch_norm_statistics)(ops_context *self, int64_t c, const double *sums, int64_t count,
                                             float momentum, float eps, float *mean, float *invstd, float *running_mean,
                                             float *running_var);
 base_status OPS_HOST(batch_norm_running)(ops_context *self, int64_t c, const float *running_mean,
                                          const float *running_var, float eps, float *mean, float *invstd);
 base_status OPS_HOST(batch_norm_forward)(ops_context *self, int64_t rows, int64_t c, ops_activation activation,
-                                         const float *x, const float *mean, const float *invstd, const float *gamma,
-                                         const float *beta, float *y, float *z);
+                                         const void *x, const float *mean, const float *invstd, const float *gamma,
+                                         const float *beta, void *y, void *z);
 base_status OPS_HOST(batch_norm_backward_sums)(ops_context *self, int64_t rows, int64_t c, ops_activation activation,
-                                               const float *x, const float *mean, const float *invstd, const float *y,
-                                               const float *z, float *dy, double *sums, double *dgamma, double *dbeta);
-base_status OPS_HOST(batch_norm_backward)(ops_context *self, int64_t rows, int64_t c, const float *x, const float *mean,
+                                               const void *x, const float *mean, const float *invstd, const void *y,
+                                               const void *z, void *dy, double *sums, void *dgamma, void *dbeta);
+base_status OPS_HOST(batch_norm_backward)(ops_context *self, int64_t rows, int64_t c, const void *x, const float *mean,
                                           const float *invstd, const float *gamma, const double *sums, int64_t count,
-                                          const float *dy, float *dx, int accumulate);
+                                          const void *dy, void *dx, int accumulate);
 
 /* Pooling: ops_host_pool.c */
-base_status OPS_HOST(max_pool_forward)(ops_context *self, const ops_pool2d *op, int64_t batch, const float *x, float *y,
+base_status OPS_HOST(max_pool_forward)(ops_context *self, const ops_pool2d *op, int64_t batch, const void *x, void *y,
                                        uint8_t *winner);
-base_status OPS_HOST(max_pool_backward)(ops_context *self, const ops_pool2d *op, int64_t batch, const float *dy,
-                                        const uint8_t *winner, float *dx, int accumulate);
-base_status OPS_HOST(avg_pool_forward)(ops_context *self, const ops_pool2d *op, int64_t batch, const float *x,
-                                       float *y);
-base_status OPS_HOST(avg_pool_backward)(ops_context *self, const ops_pool2d *op, int64_t batch, const float *dy,
-                                        float *dx, int accumulate);
+base_status OPS_HOST(max_pool_backward)(ops_context *self, const ops_pool2d *op, int64_t batch, const void *dy,
+                                        const uint8_t *winner, void *dx, int accumulate);
+base_status OPS_HOST(avg_pool_forward)(ops_context *self, const ops_pool2d *op, int64_t batch, const void *x, void *y);
+base_status OPS_HOST(avg_pool_backward)(ops_context *self, const ops_pool2d *op, int64_t batch, const void *dy,
+                                        void *dx, int accumulate);
 
 /* Elementwise: ops_host_elementwise.c */
-base_status OPS_HOST(activation_forward)(ops_context *self, ops_activation activation, int64_t count, const float *x,
-                                         float *y);
-base_status OPS_HOST(activation_backward)(ops_context *self, ops_activation activation, int64_t count, const float *x,
-                                          const float *y, const float *dy, float *dx, int accumulate);
-base_status OPS_HOST(copy)(ops_context *self, int64_t count, const float *from, float *to, int accumulate);
-base_status OPS_HOST(add)(ops_context *self, int inputs, int64_t count, const float *const *x, float *y);
-base_status OPS_HOST(concat)(ops_context *self, int inputs, int64_t rows, const int64_t *c, const float *const *x,
-                             float *y);
+base_status OPS_HOST(activation_forward)(ops_context *self, ops_activation activation, int64_t count, const void *x,
+                                         void *y);
+base_status OPS_HOST(activation_backward)(ops_context *self, ops_activation activation, int64_t count, const void *x,
+                                          const void *y, const void *dy, void *dx, int accumulate);
+base_status OPS_HOST(copy)(ops_context *self, int64_t count, const void *from, void *to, int accumulate);
+base_status OPS_HOST(add)(ops_context *self, int inputs, int64_t count, const void *const *x, void *y);
+base_status OPS_HOST(concat)(ops_context *self, int inputs, int64_t rows, const int64_t *c, const void *const *x,
+                             void *y);
 base_status OPS_HOST(concat_backward)(ops_context *self, int64_t rows, int64_t total, int64_t from, int64_t c,
-                                      const float *dy, float *dx, int accumulate);
+                                      const void *dy, void *dx, int accumulate);
 base_status OPS_HOST(normalize)(ops_context *self, int64_t count, int64_t c, const uint8_t *pixels, const float *scale,
                                 const float *shift, float *x);
 
 /* Dropout: ops_host_dropout.c */
-base_status OPS_HOST(dropout_forward)(ops_context *self, int64_t batch, int64_t n, float rate,
-                                      const base_random *random, int64_t first_sample, const float *x, float *y,
-                                      uint8_t *mask);
+base_status OPS_HOST(dropout_forward)(ops_context *self, int64_t batch, int64_t n, float rate, uint64_t seed,
+                                      uint32_t random_stream, const void *x, void *y, uint8_t *mask);
 base_status OPS_HOST(dropout_backward)(ops_context *self, int64_t batch, int64_t n, float rate, const uint8_t *mask,
-                                       const float *dy, float *dx, int accumulate);
+                                       const void *dy, void *dx, int accumulate);
 
 /* Losses: ops_host_loss.c */
-base_status OPS_HOST(softmax_cross_entropy)(ops_context *self, int64_t batch, int64_t n, const float *logits,
-                                            const int32_t *labels, float scale, float *dlogits, double result[2]);
-base_status OPS_HOST(mean_squared_error)(ops_context *self, int64_t batch, int64_t n, const float *outputs,
-                                         const int32_t *labels, float scale, float *doutputs, double result[2]);
+base_status OPS_HOST(softmax_cross_entropy)(ops_context *self, int64_t batch, int64_t n, const void *logits,
+                                            const int32_t *labels, float scale, void *dlogits, double result[2]);
+base_status OPS_HOST(mean_squared_error)(ops_context *self, int64_t batch, int64_t n, const void *outputs,
+                                         const int32_t *labels, float scale, void *doutputs, double result[2]);
 
 /* Optimizers: ops_host_optim.c */
 base_status OPS_HOST(sgd_update)(ops_context *self, const ops_sgd *op, int64_t count, const float *g, float *p,
@@ -107,6 +105,6 @@ base_status OPS_HOST(sgd_update)(ops_context *self, const ops_sgd *op, int64_t c
 base_status OPS_HOST(adam_update)(ops_context *self, const ops_adam *op, int64_t count, const float *g, float *p,
                                   float *m, float *v);
 base_status OPS_HOST(round)(ops_context *self, int64_t count, const double *from, float *to);
-base_status OPS_HOST(sum_of_squares)(ops_context *self, int64_t count, const float *x, double *result);
+base_status OPS_HOST(sum_of_squares)(ops_context *self, int64_t count, const float *x, int accumulate, double *result);
 
 #endif

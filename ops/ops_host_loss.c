@@ -174,15 +174,15 @@ static base_status loss_run(ops_context *self, base_pool_task *task, loss_work *
     return BASE_OK;
 }
 
-base_status OPS_HOST(softmax_cross_entropy)(ops_context *self, int64_t batch, int64_t n, const float *logits,
-                                            const int32_t *labels, float scale, float *dlogits, double result[2])
+base_status OPS_HOST(softmax_cross_entropy)(ops_context *self, int64_t batch, int64_t n, const void *logits,
+                                            const int32_t *labels, float scale, void *dlogits, double result[2])
 {
     loss_work work = {.batch = batch, .n = n, .x = logits, .labels = labels, .scale = scale, .dx = dlogits};
     return loss_run(self, softmax_task, &work, result);
 }
 
-base_status OPS_HOST(mean_squared_error)(ops_context *self, int64_t batch, int64_t n, const float *outputs,
-                                         const int32_t *labels, float scale, float *doutputs, double result[2])
+base_status OPS_HOST(mean_squared_error)(ops_context *self, int64_t batch, int64_t n, const void *outputs,
+                                         const int32_t *labels, float scale, void *doutputs, double result[2])
 {
     loss_work work = {.batch = batch, .n = n, .x = outputs, .labels = labels, .scale = scale, .dx = doutputs};
     return loss_run(self, squares_task, &work, result);

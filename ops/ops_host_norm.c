@@ -156,7 +156,7 @@ static void sum_rows(const norm_work *work, tile *t, const stripe *s)
     }
 }
 
-base_status OPS_HOST(batch_norm_sums)(ops_context *self, int64_t rows, int64_t c, const float *x, double *sums)
+base_status OPS_HOST(batch_norm_sums)(ops_context *self, int64_t rows, int64_t c, const void *x, double *sums)
 {
     static const norm_op op = {sum_begin, sum_rows, sum_end};
     norm_work work = {.op = &op, .rows = rows, .c = c, .fold = choose_fold(c), .x = x};
@@ -220,14 +220,14 @@ static void forward_rows(const norm_work *work, tile *t, const stripe *s)
     int64_t runs = s->stride == s->width ? 1 : s->rows;
     for (int64_t r = 0; r < runs; r++) {
         float *y = work->y + s->first + r * s->stride;
-        OPS_HOST(activate)(work->activation, s->rows / runs * s->width,
-                           keeps ? work->z + s->first + r * s->stride : y, y);
+        OPS_HOST(activate)
+        (work->activation, s->rows / runs * s->width, keeps ? work->z + s->first + r * s->stride : y, y);
     }
 }
 
 base_status OPS_HOST(batch_norm_forward)(ops_context *self, int64_t rows, int64_t c, ops_activation activation,
-                                         const float *x, const float *mean, const float *invstd, const float *gamma,
-                                         const float *beta, float *y, float *z)
+                                         const void *x, const float *mean, const float *invstd, const float *gamma,
+                                         const float *beta, void *y, void *z)
 {
     static const norm_op op = {forward_begin, forward_rows, NULL};
     norm_work work = {.op = &op,
@@ -261,9 +261,9 @@ static void backward_activation(const norm_work *work, const stripe *s)
     int64_t runs = s->stride == s->width ? 1 : s->rows;
     for (int64_t r = 0; r < runs; r++) {
         int64_t at = s->first + r * s->stride;
-        OPS_HOST(activate_gradient)(work->activation, s->rows / runs * s->width,
-                                    work->kept_z ? work->kept_z + at : NULL, work->kept_y ? work->kept_y + at : NULL,
-                                    work->dy + at, work->dy + at, 0);
+        OPS_HOST(activate_gradient)
+        (work->activation, s->rows / runs * s->width, work->kept_z ? work->kept_z + at : NULL,
+         work->kept_y ? work->kept_y + at : NULL, work->dy + at, work->dy + at, 0);
     }
 }
 
@@ -292,8 +292,8 @@ static void backward_sum_rows(const norm_work *work, tile *t, const stripe *s)
 }
 
 base_status OPS_HOST(batch_norm_backward_sums)(ops_context *self, int64_t rows, int64_t c, ops_activation activation,
-                                               const float *x, const float *mean, const float *invstd, const float *y,
-                                               const float *z, float *dy, double *sums, double *dgamma, double *dbeta)
+                                               const void *x, const float *mean, const float *invstd, const void *y,
+                                               const void *z, void *dy, double *sums, void *dgamma, void *dbeta)
 {
     static const norm_op op = {backward_sum_begin, backward_sum_rows, sum_end};
     norm_work work = {.op = &op,
@@ -307,11 +307,10 @@ base_status OPS_HOST(batch_norm_backward_sums)(ops_context *self, int64_t rows, 
                       .kept_z = z,
                       .dy = dy};
     norm_sum(self, &work, sums);
-    for (int64_t i = 0; i < c; i++) {
+    for (int64_t i = 0; i < c; i++)
         sums[c + i] *= (double)invstd[i];
-        dbeta[i] = sums[i];
-        dgamma[i] = sums[c + i];
-    }
+    memcpy(dbeta, sums, (size_t)c * sizeof *sums);
+    memcpy(dgamma, sums + c, (size_t)c * sizeof *sums);
     return BASE_OK;
 }
 
@@ -342,9 +341,9 @@ static void backward_rows(const norm_work *work, tile *t, const stripe *s)
     }
 }
 
-base_status OPS_HOST(batch_norm_backward)(ops_context *self, int64_t rows, int64_t c, const float *x, const float *mean,
+base_status OPS_HOST(batch_norm_backward)(ops_context *self, int64_t rows, int64_t c, const void *x, const float *mean,
                                           const float *invstd, const float *gamma, const double *sums, int64_t count,
-                                          const float *dy, float *dx, int accumulate)
+                                          const void *dy, void *dx, int accumulate)
 {
     static const norm_op op = {backward_begin, backward_rows, NULL};
     if (!dx)

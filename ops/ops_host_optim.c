@@ -8,30 +8,31 @@ enum { GRAIN = 1 << 16, LINE = 16 };
 
 typedef struct sgd_work {
     ops_sgd op;
+    float lr, scale;
     int64_t count;
     const float *g;
     float *p, *v;
 } sgd_work;
 
-static void sgd_plain(const ops_sgd *op, int64_t n, const float *restrict g, float *restrict p)
+static void sgd_plain(const sgd_work *work, int64_t n, const float *restrict g, float *restrict p)
 {
-    const float lr = op->lr, decay = op->weight_decay, scale = op->grad_scale;
+    const float lr = work->lr, decay = work->op.weight_decay, scale = work->scale;
     for (int64_t i = 0; i < n; i++)
         p[i] -= lr * (scale * g[i] + decay * p[i]);
 }
 
-static void sgd_momentum(const ops_sgd *op, int64_t n, const float *restrict g, float *restrict p, float *restrict v)
+static void sgd_momentum(const sgd_work *work, int64_t n, const float *restrict g, float *restrict p, float *restrict v)
 {
-    const float lr = op->lr, decay = op->weight_decay, scale = op->grad_scale, momentum = op->momentum;
+    const float lr = work->lr, decay = work->op.weight_decay, scale = work->scale, momentum = work->op.momentum;
     for (int64_t i = 0; i < n; i++) {
         v[i] = momentum * v[i] + (scale * g[i] + decay * p[i]);
         p[i] -= lr * v[i];
     }
 }
 
-static void sgd_nesterov(const ops_sgd *op, int64_t n, const float *restrict g, float *restrict p, float *restrict v)
+static void sgd_nesterov(const sgd_work *work, int64_t n, const float *restrict g, float *restrict p, float *restrict v)
 {
-    const float lr = op->lr, decay = op->weight_decay, scale = op->grad_scale, momentum = op->momentum;
+    const float lr = work->lr, decay = work->op.weight_decay, scale = work->scale, momentum = work->op.momentum;
     for (int64_t i = 0; i < n; i++) {
         float gradient = scale * g[i] + decay * p[i];
         v[i] = momentum * v[i] + gradient;
@@ -46,17 +47,18 @@ static void sgd_task(void *context, int task, int ntasks, int thread)
     int64_t at, end;
     base_pool_range(work->count, LINE, task, ntasks, &at, &end);
     if (!work->v)
-        sgd_plain(&work->op, end - at, work->g + at, work->p + at);
+        sgd_plain(work, end - at, work->g + at, work->p + at);
     else if (work->op.nesterov)
-        sgd_nesterov(&work->op, end - at, work->g + at, work->p + at, work->v + at);
+        sgd_nesterov(work, end - at, work->g + at, work->p + at, work->v + at);
     else
-        sgd_momentum(&work->op, end - at, work->g + at, work->p + at, work->v + at);
+        sgd_momentum(work, end - at, work->g + at, work->p + at, work->v + at);
 }
 
 base_status OPS_HOST(sgd_update)(ops_context *self, const ops_sgd *op, int64_t count, const float *g, float *p,
                                  float *v)
 {
-    sgd_work work = {.op = *op, .count = count, .g = g, .p = p, .v = v};
+    sgd_work work = {
+        .op = *op, .lr = self->step.lr, .scale = self->step.grad_scale, .count = count, .g = g, .p = p, .v = v};
     ops_host_run(self, ops_host_parts(count, GRAIN), sgd_task, &work);
     return BASE_OK;
 }
@@ -97,18 +99,18 @@ static void adam_task(void *context, int task, int ntasks, int thread)
 base_status OPS_HOST(adam_update)(ops_context *self, const ops_adam *op, int64_t count, const float *g, float *p,
                                   float *m, float *v)
 {
-    double beta1 = (double)op->beta1, beta2 = (double)op->beta2, lr = (double)op->lr;
-    double decay = (double)op->weight_decay;
+    double beta1 = (double)op->beta1, beta2 = (double)op->beta2, lr = (double)self->step.lr;
+    double decay = (double)op->weight_decay, update = (double)self->step.update;
     adam_work work = {.beta1 = op->beta1,
                       .rest1 = (float)(1.0 - beta1),
                       .beta2 = op->beta2,
                       .rest2 = (float)(1.0 - beta2),
                       .decay_gradient = op->decoupled ? 0.0f : op->weight_decay,
                       .decay_parameter = op->decoupled ? (float)(1.0 - lr * decay) : 1.0f,
-                      .grad_scale = op->grad_scale,
+                      .grad_scale = self->step.grad_scale,
                       .eps = op->eps,
-                      .step_size = (float)(lr / (1.0 - pow(beta1, (double)op->step))),
-                      .root_scale = (float)(1.0 / sqrt(1.0 - pow(beta2, (double)op->step))),
+                      .step_size = (float)(lr / (1.0 - pow(beta1, update))),
+                      .root_scale = (float)(1.0 / sqrt(1.0 - pow(beta2, update))),
                       .count = count,
                       .g = g,
                       .p = p,
@@ -161,7 +163,7 @@ static void square_task(void *context, int task, int ntasks, int thread)
     work->part[task] = sum;
 }
 
-base_status OPS_HOST(sum_of_squares)(ops_context *self, int64_t count, const float *x, double *result)
+base_status OPS_HOST(sum_of_squares)(ops_context *self, int64_t count, const float *x, int accumulate, double *result)
 {
     square_work work = {.count = count, .x = x};
     int64_t parts = ops_host_parts(count, GRAIN);
@@ -169,6 +171,6 @@ base_status OPS_HOST(sum_of_squares)(ops_context *self, int64_t count, const flo
     double sum = 0.0;
     for (int64_t i = 0; i < parts; i++)
         sum += work.part[i];
-    *result = sum;
+    *result = accumulate ? *result + sum : sum;
     return BASE_OK;
 }

@@ -130,7 +130,7 @@ static int64_t pool_parts(const pool_work *work)
     return ops_host_parts(work->batch * work->op.h * work->op.w * work->op.c, GRAIN);
 }
 
-base_status OPS_HOST(max_pool_forward)(ops_context *self, const ops_pool2d *op, int64_t batch, const float *x, float *y,
+base_status OPS_HOST(max_pool_forward)(ops_context *self, const ops_pool2d *op, int64_t batch, const void *x, void *y,
                                        uint8_t *winner)
 {
     pool_work work = describe(op, batch);
@@ -200,8 +200,8 @@ static void backward_task(void *context, int task, int ntasks, int thread)
     }
 }
 
-base_status OPS_HOST(max_pool_backward)(ops_context *self, const ops_pool2d *op, int64_t batch, const float *dy,
-                                        const uint8_t *winner, float *dx, int accumulate)
+base_status OPS_HOST(max_pool_backward)(ops_context *self, const ops_pool2d *op, int64_t batch, const void *dy,
+                                        const uint8_t *winner, void *dx, int accumulate)
 {
     if (!dx)
         return BASE_OK;
@@ -214,8 +214,8 @@ base_status OPS_HOST(max_pool_backward)(ops_context *self, const ops_pool2d *op,
     return BASE_OK;
 }
 
-base_status OPS_HOST(avg_pool_backward)(ops_context *self, const ops_pool2d *op, int64_t batch, const float *dy,
-                                        float *dx, int accumulate)
+base_status OPS_HOST(avg_pool_backward)(ops_context *self, const ops_pool2d *op, int64_t batch, const void *dy,
+                                        void *dx, int accumulate)
 {
     if (!dx)
         return BASE_OK;
@@ -261,7 +261,7 @@ static void avg_forward_task(void *context, int task, int ntasks, int thread)
     }
 }
 
-base_status OPS_HOST(avg_pool_forward)(ops_context *self, const ops_pool2d *op, int64_t batch, const float *x, float *y)
+base_status OPS_HOST(avg_pool_forward)(ops_context *self, const ops_pool2d *op, int64_t batch, const void *x, void *y)
 {
     pool_work work = describe(op, batch);
     work.x = x;

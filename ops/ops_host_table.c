@@ -8,9 +8,15 @@ extern const ops_table OPS_HOST(table);
 
 const ops_table OPS_HOST(table) = {
     .name = "host-" STRING(OPS_ISA),
+    .wide_sums = 1,
+    .joint_sums = 1,
     .open = ops_open_host,
     .close = ops_close_host,
     .libraries = ops_libraries_host,
+    .element_bytes = ops_element_bytes_host,
+    .bind_params = ops_bind_params_host,
+    .params_changed = ops_params_changed_host,
+    .begin_step = ops_begin_step_host,
     .gemm = ops_gemm_host,
     .dense_forward = OPS_HOST(dense_forward),
     .dense_backward_data = OPS_HOST(dense_backward_data),
@@ -43,5 +49,6 @@ const ops_table OPS_HOST(table) = {
     .adam_update = OPS_HOST(adam_update),
     .round = OPS_HOST(round),
     .sum_of_squares = OPS_HOST(sum_of_squares),
+    .clip = ops_clip_host,
     .normalize = OPS_HOST(normalize),
 };

@@ -249,7 +249,10 @@ static base_status build_model(run_job *self)
     run_plan_options plan = {.batch = share > test_share ? share : test_share,
                              .global_batch = self->config->train.batch,
                              .bucket_bytes = run_job_bucket_bytes(self->config, self->graph),
-                             .operands_travel = comm_group_kind(self->group) == COMM_MPI};
+                             .operands_travel = comm_group_kind(self->group) == COMM_MPI,
+                             .element_bytes = self->ops->element_bytes(self->context),
+                             .joint_sums = self->ops->joint_sums,
+                             .wide_sums = self->ops->wide_sums};
     BASE_TRY(run_plan_build(self->graph, self->backward, &plan, self->arena, &self->plan));
     return check_memory(self);
 }
@@ -366,8 +369,8 @@ base_status run_job_create(comm_world *world, const run_config *config, run_job_
     if (purpose == RUN_JOB_TRAIN)
         BASE_TRY(agree(self, run_monitor_create(&self->monitor), "monitor"));
     BASE_TRY(agree(self, join_group(self), "group"));
-    BASE_TRY(agree(self, build_model(self), "plan"));
     BASE_TRY(agree(self, open_device(self), "device"));
+    BASE_TRY(agree(self, build_model(self), "plan"));
     BASE_TRY(agree(self, create_net(self), "network"));
     return agree(self, create_loaders(self), "loaders");
 }

@@ -24,10 +24,12 @@ float *run_net_param_gradient(run_net *self, int param)
     return (float *)comm_slab_data(self->gradients) + self->o.plan->param_offset[param];
 }
 
-double *run_net_param_wide(run_net *self, int param)
+void *run_net_param_sum(run_net *self, int param)
 {
     const run_plan *plan = self->o.plan;
     const run_bucket *bucket = &plan->buckets[plan->param_bucket[param]];
+    if (bucket->form != RUN_BUCKET_WIDE)
+        return run_net_param_gradient(self, param);
     return (double *)comm_slab_data(self->wide) + bucket->wide + (plan->param_offset[param] - bucket->begin);
 }
 
@@ -38,19 +40,19 @@ static float *rows_of(run_net *self, size_t offset, int tensor)
     return (float *)comm_slab_data(self->operands) + offset + row;
 }
 
-float *run_net_value_out(run_net *self, int node)
+void *run_net_value_out(run_net *self, int node)
 {
     int tensor = self->o.graph->nodes[node].tensor;
     const run_plan_node *plan = &self->o.plan->nodes[tensor];
     return plan->joint_value != RUN_NO_OFFSET ? rows_of(self, plan->joint_value, tensor) : at(self, plan->value);
 }
 
-const float *run_net_value(run_net *self, const run_net_batch *batch, int node)
+const void *run_net_value(run_net *self, const run_net_batch *batch, int node)
 {
     return self->o.graph->nodes[node].tensor == 0 ? batch->x : run_net_value_out(self, node);
 }
 
-float *run_net_gradient(run_net *self, int node)
+void *run_net_gradient(run_net *self, int node)
 {
     int tensor = self->o.graph->nodes[node].tensor;
     const run_plan_node *plan = &self->o.plan->nodes[tensor];
@@ -58,7 +60,7 @@ float *run_net_gradient(run_net *self, int node)
                                                  : at(self, plan->gradient);
 }
 
-float *run_net_z(run_net *self, int node)
+void *run_net_z(run_net *self, int node)
 {
     return at(self, self->o.plan->nodes[node].z);
 }
@@ -121,7 +123,7 @@ static base_status create_nodes(run_net *self)
         if (node->kind == RUN_NODE_CONV2D)
             BASE_TRY(self->o.ops->conv2d_create(self->o.context, &node->conv, self->o.plan->batch, &self->convs[n]));
     }
-    self->join = BASE_NEW_ARRAY(self->arena, const float *, most_inputs);
+    self->join = BASE_NEW_ARRAY(self->arena, const void *, most_inputs);
     self->join_channels = BASE_NEW_ARRAY(self->arena, int64_t, most_inputs);
     return self->join && self->join_channels ? BASE_OK : BASE_ERROR;
 }

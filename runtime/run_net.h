@@ -1,8 +1,9 @@
 /* run_net.h: a planned model in memory: its slabs, and the execution of its nodes forward and backward.
  *
- * Letters: B samples of this rank in this step. Order of a training step: run_net_forward, run_net_loss, then
- * run_net_backward for every backward node in turn. Nothing is allocated after creation. Batch normalisation adds its
- * sums up over the group, so forward and backward of a model that has it are Collective; everything else is Local.
+ * Letters: B samples of this rank in this step. Order of a training step: begin_step of ops, run_net_forward,
+ * run_net_loss, then run_net_backward for every backward node in turn. Nothing is allocated after creation. Batch
+ * normalisation adds its sums up over the group, so forward and backward of a model that has it are Collective;
+ * everything else is Local.
  */
 #ifndef RUN_NET_H
 #define RUN_NET_H
@@ -31,12 +32,11 @@ typedef struct run_net_options {
 
 /* What a step works on. */
 typedef struct run_net_batch {
-    const float *x;        /* (B, input shape) */
+    const void *x;         /* (B, input shape) */
     const int32_t *labels; /* (B) */
     int64_t count;         /* B; may be 0 */
     int64_t first_sample;  /* number of the first of them within the global batch */
     int64_t global_count;  /* samples of all ranks in this step */
-    uint64_t step;         /* for random streams */
 } run_net_batch;
 
 /* Collective. Allocates the slabs and fills the parameters from the seed; a single copy is complete once all ranks have

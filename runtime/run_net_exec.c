@@ -44,7 +44,7 @@ static base_status sum_over_group(run_net *self, double *sums, int64_t count, ba
 /* ---- forward ---- */
 
 static base_status forward_norm(run_net *self, const run_node *node, const run_net_batch *batch, int training,
-                                const float *x, float *y, base_phases *phases)
+                                const void *x, void *y, base_phases *phases)
 {
     run_norm *norm = &self->norms[node->number];
     int64_t c = node->shape.c, all = batch->global_count * node->shape.h * node->shape.w;
@@ -62,17 +62,16 @@ static base_status forward_norm(run_net *self, const run_node *node, const run_n
 }
 
 static base_status forward_dropout(run_net *self, const run_node *node, const run_net_batch *batch, int training,
-                                   const float *x, float *y)
+                                   const void *x, void *y)
 {
     int64_t n = base_shape_count(node->shape);
     if (!training || node->layer->rate == 0.0f)
         return x == y ? BASE_OK : TABLE->copy(CONTEXT, batch->count * n, x, y, 0);
-    base_random random = base_random_stream(self->o.seed, BASE_STREAM_OP + (uint32_t)node->number, batch->step);
-    return TABLE->dropout_forward(CONTEXT, batch->count, n, node->layer->rate, &random, batch->first_sample, x, y,
-                                  run_net_bytes_of(self, node->number));
+    return TABLE->dropout_forward(CONTEXT, batch->count, n, node->layer->rate, self->o.seed,
+                                  BASE_STREAM_OP + (uint32_t)node->number, x, y, run_net_bytes_of(self, node->number));
 }
 
-static base_status forward_joined(run_net *self, const run_node *node, const run_net_batch *batch, float *y)
+static base_status forward_joined(run_net *self, const run_node *node, const run_net_batch *batch, void *y)
 {
     for (int i = 0; i < node->input_count; i++) {
         self->join[i] = run_net_value(self, batch, node->inputs[i]);
@@ -86,9 +85,9 @@ static base_status forward_joined(run_net *self, const run_node *node, const run
 static base_status forward_node(run_net *self, const run_node *node, const run_net_batch *batch, int training,
                                 base_phases *phases)
 {
-    const float *x = run_net_value(self, batch, node->inputs[0]);
-    float *y = run_net_value_out(self, node->number);
-    float *z = run_net_z(self, node->number);
+    const void *x = run_net_value(self, batch, node->inputs[0]);
+    void *y = run_net_value_out(self, node->number);
+    void *z = run_net_z(self, node->number);
     switch (node->kind) {
     case RUN_NODE_INPUT:
     case RUN_NODE_ALIAS: return BASE_OK;
@@ -128,8 +127,8 @@ base_status run_net_forward(run_net *self, const run_net_batch *batch, int train
 base_status run_net_loss(run_net *self, const run_net_batch *batch, int training, double result[2])
 {
     const run_node *out = &self->o.graph->nodes[self->o.graph->output];
-    const float *y = run_net_value(self, batch, out->number);
-    float *dy = training ? run_net_gradient(self, out->number) : NULL;
+    const void *y = run_net_value(self, batch, out->number);
+    void *dy = training ? run_net_gradient(self, out->number) : NULL;
     float scale = 1.0f / (float)batch->global_count;
     if (self->o.loss == RUN_LOSS_MEAN_SQUARED_ERROR)
         return TABLE->mean_squared_error(CONTEXT, batch->count, out->shape.c, y, batch->labels, scale, dy, result);
@@ -138,16 +137,16 @@ base_status run_net_loss(run_net *self, const run_net_batch *batch, int training
 
 /* ---- backward ---- */
 
-static base_status backward_norm(run_net *self, const run_node *node, const run_net_batch *batch, float *dy, float *dx,
+static base_status backward_norm(run_net *self, const run_node *node, const run_net_batch *batch, void *dy, void *dx,
                                  int accumulate, base_phases *phases)
 {
     run_norm *norm = &self->norms[node->number];
     int64_t c = node->shape.c, all = batch->global_count * node->shape.h * node->shape.w;
-    const float *x = run_net_value(self, batch, node->inputs[0]);
+    const void *x = run_net_value(self, batch, node->inputs[0]);
     BASE_TRY(TABLE->batch_norm_backward_sums(
         CONTEXT, rows(node, batch), c, node->activation, x, norm->mean, norm->invstd,
         run_net_value(self, batch, node->number), run_net_z(self, node->number), dy, norm->sums,
-        run_net_param_wide(self, node->first_param), run_net_param_wide(self, node->first_param + 1)));
+        run_net_param_sum(self, node->first_param), run_net_param_sum(self, node->first_param + 1)));
     if (!dx)
         return BASE_OK;
     BASE_TRY(sum_over_group(self, norm->sums, 2 * c, phases));
@@ -155,8 +154,8 @@ static base_status backward_norm(run_net *self, const run_node *node, const run_
                                       norm->sums, all, dy, dx, accumulate);
 }
 
-static base_status backward_dropout(run_net *self, const run_node *node, const run_net_batch *batch, const float *dy,
-                                    float *dx, int accumulate)
+static base_status backward_dropout(run_net *self, const run_node *node, const run_net_batch *batch, const void *dy,
+                                    void *dx, int accumulate)
 {
     int64_t n = base_shape_count(node->shape);
     if (node->layer->rate == 0.0f)
@@ -166,13 +165,13 @@ static base_status backward_dropout(run_net *self, const run_node *node, const r
 }
 
 static base_status backward_joined(run_net *self, const run_node *node, const run_backward_node *step,
-                                   const run_net_batch *batch, const float *dy)
+                                   const run_net_batch *batch, const void *dy)
 {
     int64_t from = 0;
     for (int i = 0; i < node->input_count; i++) {
         const run_gradient *to = &step->inputs[i];
         int64_t c = input_node(self, node, i)->shape.c;
-        float *dx = to->tensor < 0 ? NULL : run_net_gradient(self, to->tensor);
+        void *dx = to->tensor < 0 ? NULL : run_net_gradient(self, to->tensor);
         if (dx && node->kind == RUN_NODE_ADD)
             BASE_TRY(TABLE->copy(CONTEXT, elements(node, batch), dy, dx, to->accumulate));
         if (dx && node->kind == RUN_NODE_CONCAT)
@@ -183,8 +182,8 @@ static base_status backward_joined(run_net *self, const run_node *node, const ru
     return BASE_OK;
 }
 
-static base_status backward_dense(run_net *self, const run_node *node, const run_net_batch *batch, const float *y,
-                                  const float *z, float *dy, float *dx, int accumulate)
+static base_status backward_dense(run_net *self, const run_node *node, const run_net_batch *batch, const void *y,
+                                  const void *z, void *dy, void *dx, int accumulate)
 {
     int weight_param = node->first_param;
     BASE_TRY(
@@ -213,11 +212,11 @@ base_status run_net_backward(run_net *self, const run_net_batch *batch, int b, b
 {
     const run_backward_node *step = &self->o.backward->nodes[b];
     const run_node *node = &self->o.graph->nodes[step->node];
-    const float *x = run_net_value(self, batch, node->inputs[0]);
-    const float *y = run_net_value(self, batch, node->number);
-    const float *z = run_net_z(self, node->number);
-    float *dy = run_net_gradient(self, node->number);
-    float *dx = step->inputs[0].tensor < 0 ? NULL : run_net_gradient(self, step->inputs[0].tensor);
+    const void *x = run_net_value(self, batch, node->inputs[0]);
+    const void *y = run_net_value(self, batch, node->number);
+    const void *z = run_net_z(self, node->number);
+    void *dy = run_net_gradient(self, node->number);
+    void *dx = step->inputs[0].tensor < 0 ? NULL : run_net_gradient(self, step->inputs[0].tensor);
     int accumulate = step->inputs[0].accumulate;
     switch (node->kind) {
     case RUN_NODE_INPUT:
@@ -225,9 +224,9 @@ base_status run_net_backward(run_net *self, const run_net_batch *batch, int b, b
     case RUN_NODE_DENSE: return backward_dense(self, node, batch, y, z, dy, dx, accumulate);
     case RUN_NODE_CONV2D:
         return TABLE->conv2d_backward(CONTEXT, self->convs[node->number], batch->count, x, weight(self, node), y, z, dy,
-                                      run_net_param_wide(self, node->first_param),
-                                      node->param_count > 1 ? run_net_param_wide(self, node->first_param + 1) : NULL,
-                                      dx, accumulate);
+                                      run_net_param_sum(self, node->first_param),
+                                      node->param_count > 1 ? run_net_param_sum(self, node->first_param + 1) : NULL, dx,
+                                      accumulate);
     case RUN_NODE_MAX_POOL:
         return TABLE->max_pool_backward(CONTEXT, &node->pool, batch->count, dy, run_net_bytes_of(self, node->number),
                                         dx, accumulate);

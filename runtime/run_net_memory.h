@@ -18,20 +18,20 @@ struct run_net {
     comm_slab *params, *gradients, *wide, *operands;
     int64_t first_sample; /* of the batch at work: its row in the operand slab */
     void *activations;
-    run_norm *norms;    /* a node; empty for other kinds */
-    ops_conv **convs;   /* a node; NULL for other kinds */
-    const float **join; /* inputs of the add or concat at work */
+    run_norm *norms;   /* a node; empty for other kinds */
+    ops_conv **convs;  /* a node; NULL for other kinds */
+    const void **join; /* inputs of the add or concat at work */
     int64_t *join_channels;
 };
 
 /* Addresses in the slabs; NULL where a node has no such tensor. `batch` gives the model's input. */
 float *run_net_param(run_net *self, int param);
 float *run_net_param_gradient(run_net *self, int param); /* in the gradient slab */
-double *run_net_param_wide(run_net *self, int param);    /* in the wide slab */
-const float *run_net_value(run_net *self, const run_net_batch *batch, int node);
-float *run_net_value_out(run_net *self, int node);
-float *run_net_gradient(run_net *self, int node);
-float *run_net_z(run_net *self, int node);
+void *run_net_param_sum(run_net *self, int param);       /* in the wide slab, or in the gradient slab if it is plain */
+const void *run_net_value(run_net *self, const run_net_batch *batch, int node);
+void *run_net_value_out(run_net *self, int node);
+void *run_net_gradient(run_net *self, int node);
+void *run_net_z(run_net *self, int node);
 uint8_t *run_net_bytes_of(run_net *self, int node);
 
 #endif

@@ -81,27 +81,19 @@ float *run_optim_state(run_optim *self, int i)
     return self->state[i];
 }
 
-base_status run_optim_update(run_optim *self, double lr, double grad_scale, int64_t step, size_t state_offset,
-                             size_t count, const float *g, float *p)
+base_status run_optim_update(run_optim *self, size_t state_offset, size_t count, const float *g, float *p)
 {
     const run_config_optimizer *config = self->o.config;
     float *first = self->state_count > 0 ? (float *)self->state[0] + state_offset : NULL;
     float *second = self->state_count > 1 ? (float *)self->state[1] + state_offset : NULL;
     if (config->type == RUN_OPTIMIZER_SGD) {
-        ops_sgd op = {.lr = (float)lr,
-                      .momentum = config->momentum,
-                      .weight_decay = config->weight_decay,
-                      .grad_scale = (float)grad_scale,
-                      .nesterov = config->nesterov};
+        ops_sgd op = {.momentum = config->momentum, .weight_decay = config->weight_decay, .nesterov = config->nesterov};
         return self->o.ops->sgd_update(self->o.context, &op, (int64_t)count, g, p, first);
     }
-    ops_adam op = {.lr = (float)lr,
-                   .beta1 = config->beta1,
+    ops_adam op = {.beta1 = config->beta1,
                    .beta2 = config->beta2,
                    .eps = config->epsilon,
                    .weight_decay = config->weight_decay,
-                   .grad_scale = (float)grad_scale,
-                   .decoupled = config->type == RUN_OPTIMIZER_ADAMW,
-                   .step = step};
+                   .decoupled = config->type == RUN_OPTIMIZER_ADAMW};
     return self->o.ops->adam_update(self->o.context, &op, (int64_t)count, g, p, first, second);
 }

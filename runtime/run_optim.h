@@ -37,8 +37,8 @@ const char *run_optim_state_name(const run_optim *self, int i);
 float *run_optim_state(run_optim *self, int i); /* (elements) */
 
 /* Update `count` parameters p with gradients g (both at the same place of their slabs); their state begins at element
- * `state_offset`. Gradients are scaled by grad_scale first (clipping). `step` counts from 1. */
-base_status run_optim_update(run_optim *self, double lr, double grad_scale, int64_t step, size_t state_offset,
-                             size_t count, const float *g, float *p);
+ * `state_offset`. The learning rate, the scale of gradients and the number of the update are those of the step that ops
+ * was told to begin. */
+base_status run_optim_update(run_optim *self, size_t state_offset, size_t count, const float *g, float *p);
 
 #endif

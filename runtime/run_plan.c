@@ -90,6 +90,7 @@ static void find_lifetimes(planner *self)
 static void add_blocks(planner *self)
 {
     const run_graph *graph = self->graph;
+    const size_t element = self->options->element_bytes;
     for (int n = 0; n < graph->node_count; n++) {
         const run_node *node = &graph->nodes[n];
         run_plan_node *plan = &self->nodes[n];
@@ -98,12 +99,12 @@ static void add_blocks(planner *self)
         if (node->kind == RUN_NODE_INPUT || node->kind == RUN_NODE_ALIAS)
             continue;
         if (!node->in_place && plan->joint_value == RUN_NO_OFFSET)
-            add_block(self, &plan->value, sizeof(float), node, n, self->last_read[n]);
+            add_block(self, &plan->value, element, node, n, self->last_read[n]);
         if (keeps && !node->in_place && plan->joint_gradient == RUN_NO_OFFSET)
-            add_block(self, &plan->gradient, sizeof(float), node, self->gradient_born[n], backward_time);
+            add_block(self, &plan->gradient, element, node, self->gradient_born[n], backward_time);
         /* The standalone activation reads its input tensor instead of a copy. */
         if (ops_activation_keeps_input(node->activation) && node->kind != RUN_NODE_ACTIVATION)
-            add_block(self, &plan->z, sizeof(float), node, n, keeps ? backward_time : n);
+            add_block(self, &plan->z, element, node, n, keeps ? backward_time : n);
         if (node->kind == RUN_NODE_DROPOUT || node->kind == RUN_NODE_MAX_POOL)
             add_block(self, &plan->bytes, 1, node, n, keeps ? backward_time : n);
     }
@@ -163,10 +164,10 @@ static int joint_pays(const planner *self)
     return !self->options->operands_travel || operands <= gradients || operands <= FEW_OPERANDS;
 }
 
-static run_bucket_form form_of(const run_node *node, int joint)
+static run_bucket_form form_of(const planner *self, const run_node *node, int joint)
 {
     if (node->kind != RUN_NODE_DENSE)
-        return RUN_BUCKET_WIDE;
+        return self->options->wide_sums ? RUN_BUCKET_WIDE : RUN_BUCKET_PLAIN;
     return joint ? RUN_BUCKET_JOINT : RUN_BUCKET_PLAIN;
 }
 
@@ -203,10 +204,10 @@ static void cut_buckets(planner *self, run_bucket *buckets, size_t *offset, int 
 {
     run_plan *plan = self->plan;
     run_bucket *open = NULL;
-    int joint = joint_pays(self);
+    int joint = self->options->joint_sums && joint_pays(self);
     for (int b = 0; b < self->backward->count; b++) {
         const run_node *node = &self->graph->nodes[self->backward->nodes[b].node];
-        run_bucket_form form = form_of(node, joint);
+        run_bucket_form form = form_of(self, node, joint);
         if (node->param_count == 0)
             continue;
         if (open && open->form != form) {

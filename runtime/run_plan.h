@@ -13,7 +13,8 @@
  * - wide: convolutions and batch normalisation sum their few parameters' gradients over samples in double, in which the
  * sum of floats is exact but for rare last bits of the double, and ranks add up doubles.
  * - plain: floats summed per rank and then over ranks. For models whose x and dz would be more to gather than their
- * gradients are to reduce (large batches over MPI); here the number of ranks shows in the last bit.
+ * gradients are to reduce (large batches over MPI), and for back ends that have not the other two (ops.h: joint_sums,
+ * wide_sums); here the number of ranks shows in the last bit.
  */
 #ifndef RUN_PLAN_H
 #define RUN_PLAN_H
@@ -28,9 +29,9 @@
 /* Byte offsets into the activation slab, RUN_NO_OFFSET where a node has no such tensor there. B samples of this rank, G
  * of all ranks. */
 typedef struct run_plan_node {
-    size_t value;                       /* (B, shape) floats */
-    size_t gradient;                    /* (B, shape) floats */
-    size_t z;                           /* (B, shape) floats: input of an activation that keeps it */
+    size_t value;                       /* (B, shape) elements (ops.h: element_bytes) */
+    size_t gradient;                    /* (B, shape) elements */
+    size_t z;                           /* (B, shape) elements: input of an activation that keeps it */
     size_t bytes;                       /* (B, shape) bytes: dropout's mask, max pooling's winners */
     size_t joint_value, joint_gradient; /* (G, shape) floats: elements of the operand slab, in place of the two above */
 } run_plan_node;
@@ -65,6 +66,9 @@ typedef struct run_plan_options {
     int64_t batch, global_batch;
     size_t bucket_bytes; /* a wide or plain bucket is closed when it holds at least so many bytes of floats */
     int operands_travel; /* 1: joint sums need a gather over a network, so large batches take the plain form */
+    /* Of the back end, as in ops.h. */
+    size_t element_bytes;
+    int joint_sums, wide_sums;
 } run_plan_options;
 
 base_status run_plan_build(const run_graph *graph, const run_backward *backward, const run_plan_options *options,

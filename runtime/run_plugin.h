@@ -11,7 +11,7 @@
 #include <stddef.h>
 
 /* Grows with every change of what stands here or in the tables: plug-in and program belong to the same build. */
-enum { RUN_PLUGIN_VERSION = 2 };
+enum { RUN_PLUGIN_VERSION = 3 };
 
 typedef struct run_plugin_gpu {
     char name[128], bus[32]; /* bus: as in /sys/bus/pci/devices */

@@ -2,8 +2,6 @@
 
 #include "run_sampler.h"
 
-#include <math.h>
-
 /* Rows of a joint weight are dealt to ranks in grains of 16: their gradient starts on a cache line. A piece is as much
  * of it as stays in the threads' second-level caches until the update. */
 enum { ROW_GRAIN = 16, PIECE_BYTES = 256 * 1024 };
@@ -281,21 +279,15 @@ static base_status make_gradient(run_reduce *self, bucket_state *b, base_phases 
 
 /* ---- update ---- */
 
-typedef struct update {
-    double lr, scale;
-    int64_t step;
-} update;
-
-static base_status apply(run_reduce *self, const bucket_state *b, const update *u, size_t begin, size_t count,
-                         base_phases *phases)
+static base_status apply(run_reduce *self, const bucket_state *b, size_t begin, size_t count, base_phases *phases)
 {
     base_phases_switch(phases, BASE_PHASE_UPDATE);
-    return run_optim_update(self->optim, u->lr, u->scale, u->step, b->state + (begin - b->begin), count,
-                            gradients_at(self, begin), params_at(self, begin));
+    return run_optim_update(self->optim, b->state + (begin - b->begin), count, gradients_at(self, begin),
+                            params_at(self, begin));
 }
 
 /* Sum and update piece by piece, so that the gradient never leaves the cache. */
-static base_status sum_and_apply_joint(run_reduce *self, bucket_state *b, const update *u, base_phases *phases)
+static base_status sum_and_apply_joint(run_reduce *self, bucket_state *b, base_phases *phases)
 {
     int64_t n = self->o.graph->nodes[b->bucket->node].dense.n;
     int64_t rows = self->o.threads * PIECE_BYTES / (int64_t)sizeof(float) / n / ROW_GRAIN * ROW_GRAIN;
@@ -310,42 +302,39 @@ static base_status sum_and_apply_joint(run_reduce *self, bucket_state *b, const 
         size_t next = last ? end : b->bucket->begin + (size_t)(to * n);
         base_phases_switch(phases, BASE_PHASE_BACKWARD);
         BASE_TRY(run_net_joint_gradient(self->o.net, b->bucket, self->global_count, from, to, last && b->has_bias));
-        BASE_TRY(apply(self, b, u, at, next - at, phases));
+        BASE_TRY(apply(self, b, at, next - at, phases));
         at = next;
     }
     return BASE_OK;
 }
 
-/* clip_norm / |g| where the global norm |g| is larger, else 1 (Pascanu et al. 2013). Needs all sums. */
-static base_status clip_scale(run_reduce *self, base_phases *phases, double *scale)
+/* By the global norm: needs all sums. */
+static base_status clip(run_reduce *self, base_phases *phases)
 {
     double squares = 0.0;
     for (int i = 0; i < self->o.plan->bucket_count; i++) {
         bucket_state *b = &self->buckets[i];
-        double part;
         BASE_TRY(make_room(self, 0));
         BASE_TRY(make_gradient(self, b, phases));
         base_phases_switch(phases, BASE_PHASE_UPDATE);
-        BASE_TRY(self->o.ops->sum_of_squares(self->o.context, (int64_t)b->count, gradients_at(self, b->begin), &part));
-        squares += part;
+        BASE_TRY(self->o.ops->sum_of_squares(self->o.context, (int64_t)b->count, gradients_at(self, b->begin), i > 0,
+                                             &squares));
     }
     if (self->o.sharded) {
         base_phases_switch(phases, BASE_PHASE_REDUCE);
         BASE_TRY(comm_small_all_reduce(self->o.group, &squares, 1, COMM_F64, COMM_SUM));
     }
-    double norm = sqrt(squares), limit = self->o.optimizer->clip_norm;
-    *scale = norm > limit ? limit / norm : 1.0;
-    return BASE_OK;
+    return self->o.ops->clip(self->o.context, self->o.optimizer->clip_norm, &squares);
 }
 
-static base_status update_bucket(run_reduce *self, bucket_state *b, const update *u, int clips, base_phases *phases)
+static base_status update_bucket(run_reduce *self, bucket_state *b, int clips, base_phases *phases)
 {
     if (!clips && b->bucket->form == RUN_BUCKET_JOINT && self->owns_parts) {
-        BASE_TRY(sum_and_apply_joint(self, b, u, phases));
+        BASE_TRY(sum_and_apply_joint(self, b, phases));
     } else {
         if (!clips)
             BASE_TRY(make_gradient(self, b, phases));
-        BASE_TRY(apply(self, b, u, b->begin, b->count, phases));
+        BASE_TRY(apply(self, b, b->begin, b->count, phases));
     }
     if (!self->o.sharded || self->one_params)
         return BASE_OK;
@@ -368,15 +357,14 @@ static base_status gather_params(run_reduce *self)
     return BASE_OK;
 }
 
-base_status run_reduce_finish(run_reduce *self, double lr, int64_t step, base_phases *phases)
+base_status run_reduce_finish(run_reduce *self, base_phases *phases)
 {
     int clips = self->o.optimizer->clip_norm > 0.0;
-    update u = {.lr = lr, .scale = 1.0, .step = step};
     if (clips)
-        BASE_TRY(clip_scale(self, phases, &u.scale));
+        BASE_TRY(clip(self, phases));
     for (int i = 0; i < self->o.plan->bucket_count; i++) {
         BASE_TRY(make_room(self, i));
-        BASE_TRY(update_bucket(self, &self->buckets[i], &u, clips, phases));
+        BASE_TRY(update_bucket(self, &self->buckets[i], clips, phases));
     }
     base_phases_switch(phases, BASE_PHASE_REDUCE);
     if (self->o.sharded)

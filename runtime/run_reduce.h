@@ -53,9 +53,9 @@ int run_reduce_owns_parts(const run_reduce *self);
 base_status run_reduce_ready(run_reduce *self, int b, int64_t global_count);
 
 /* Wait for the sums, clip, update, wait for the parameters. The caller has waited for a collective that all ranks
- * started after the last run_reduce_ready (that of the step's loss). `step` counts from 1. Phases: reduce while
- * waiting, backward for joint sums, update. */
-base_status run_reduce_finish(run_reduce *self, double lr, int64_t step, base_phases *phases);
+ * started after the last run_reduce_ready (that of the step's loss). Phases: reduce while waiting, backward for joint
+ * sums, update. */
+base_status run_reduce_finish(run_reduce *self, base_phases *phases);
 
 /* A step that is given up: wait for what was started and change nothing. */
 base_status run_reduce_drain(run_reduce *self);

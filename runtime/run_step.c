@@ -19,14 +19,13 @@ enum {
     SUM_COUNT = SUM_VOTE + sizeof(run_checkpoint_vote) / sizeof(double)
 };
 
-static run_net_batch net_batch(const run_batch *batch, int64_t step)
+static run_net_batch net_batch(const run_batch *batch)
 {
     return (run_net_batch){.x = batch->x,
                            .labels = batch->labels,
                            .count = batch->share.share_count,
                            .first_sample = batch->share.share_begin,
-                           .global_count = batch->share.count,
-                           .step = (uint64_t)step};
+                           .global_count = batch->share.count};
 }
 
 /* Which rank it was, for the message; only once a run. */
@@ -48,7 +47,15 @@ base_status run_step_train(run_job *job, int64_t step, const run_checkpoint_vote
     run_batch loaded;
     base_failpoint(job->rank_name, "data");
     BASE_TRY(run_loader_next(job->train_loader, &loaded));
-    run_net_batch batch = net_batch(&loaded, step);
+    run_net_batch batch = net_batch(&loaded);
+    double lr = run_optim_learning_rate(&job->config->train.optimizer, job->config->train.epochs, job->steps_per_epoch,
+                                        step + job->step_offset);
+    ops_step begun = {.step = (uint64_t)step,
+                      .update = step + 1,
+                      .lr = (float)lr,
+                      .grad_scale = 1.0f,
+                      .first_sample = batch.first_sample};
+    BASE_TRY(job->ops->begin_step(job->context, &begun));
 
     base_phases_switch(phases, BASE_PHASE_FORWARD);
     base_failpoint(job->rank_name, "forward");
@@ -76,11 +83,9 @@ base_status run_step_train(run_job *job, int64_t step, const run_checkpoint_vote
         BASE_TRY(run_reduce_drain(job->reduce));
         return diverged(job, own_loss, step);
     }
-    double lr = run_optim_learning_rate(&job->config->train.optimizer, job->config->train.epochs, job->steps_per_epoch,
-                                        step + job->step_offset);
     base_phases_switch(phases, BASE_PHASE_UPDATE);
     base_failpoint(job->rank_name, "update");
-    BASE_TRY(run_reduce_finish(job->reduce, lr, step + 1, phases));
+    BASE_TRY(run_reduce_finish(job->reduce, phases));
 
     base_phases_switch(phases, BASE_PHASE_OTHER);
     *result = (run_step_result){.samples = batch.global_count,
@@ -133,7 +138,7 @@ base_status run_step_evaluate(run_job *job, const base_phases *phases, double *l
         run_batch loaded;
         double part[2];
         BASE_TRY(run_loader_next(job->test_loader, &loaded));
-        run_net_batch batch = net_batch(&loaded, 0);
+        run_net_batch batch = net_batch(&loaded);
         BASE_TRY(run_net_forward(job->net, &batch, 0, NULL));
         BASE_TRY(run_net_loss(job->net, &batch, 0, part));
         if (phases)

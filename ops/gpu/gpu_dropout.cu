@@ -53,7 +53,7 @@ template <typename T> struct dropout_op {
     const T *x;
     T *y;
     uint8_t *mask;
-    const gpu_step *step;
+    const ops_step *step;
     int64_t n;
     uint2 key;
     uint32_t random_stream, threshold;
@@ -107,7 +107,7 @@ template <typename T> static gpuError_t dropout_forward(gpuStream_t stream, cons
 }
 
 gpuError_t gpu_dropout_forward(gpuStream_t stream, gpu_type type, int64_t batch, int64_t n, float rate, uint64_t seed,
-                               uint32_t random_stream, const gpu_step *step, const void *x, void *y, uint8_t *mask)
+                               uint32_t random_stream, const ops_step *step, const void *x, void *y, uint8_t *mask)
 {
     const uint2 key = make_uint2((uint32_t)seed, (uint32_t)(seed >> 32));
     const uint32_t threshold = (uint32_t)ceil((double)rate * 0x1p32);
@@ -169,7 +169,7 @@ template <typename T> struct gather_op {
 
     template <int N> __device__ void at(int64_t row, int64_t column) const
     {
-        const int64_t from = sample[row];
+        const int64_t from = sample ? sample[row] : row;
         uint32_t pixel[N], channel = (uint32_t)column % c; /* size < 2^32 */
         load_bytes<N>(pixels + from * size + column, pixel);
         gpu_pack<N> p;

@@ -1,7 +1,7 @@
 /* gpu_kernels.h: the kernels of the GPU back end, as C calls. What they compute is said in ops.h, slot by slot.
  *
  * Every call puts its work on `stream`, allocates nothing, waits for nothing and may be captured into a graph: whatever
- * differs from step to step (gpu_step) is read from device memory. The value is the error of the launch, gpuSuccess (0)
+ * differs from step to step (ops_step) is read from device memory. The value is the error of the launch, gpuSuccess (0)
  * where there is none; with no elements nothing is launched.
  *
  * Tensors whose pointers are void are of type `type`, aligned to 16 bytes; arithmetic is in float, what is named double
@@ -19,14 +19,6 @@ extern "C" {
 #endif
 
 typedef enum gpu_type { GPU_F32, GPU_BF16 } gpu_type;
-
-/* In device memory: what differs from step to step. */
-typedef struct gpu_step {
-    uint64_t step;        /* of random streams; < 2^48 */
-    int64_t update;       /* of the optimizer: counts from 1 */
-    float lr, grad_scale; /* grad_scale: of clipping */
-    int64_t first_sample; /* of this rank's rows within the global batch */
-} gpu_step;
 
 enum { GPU_SCRATCH_FLOATS = 1 << 20 };
 
@@ -59,11 +51,11 @@ gpuError_t gpu_widen(gpuStream_t stream, gpu_type type, int64_t count, const voi
 /* Masks equal to the host's: streams of base_random.h with `seed` and `random_stream`, step and first sample of `step`.
  */
 gpuError_t gpu_dropout_forward(gpuStream_t stream, gpu_type type, int64_t batch, int64_t n, float rate, uint64_t seed,
-                               uint32_t random_stream, const gpu_step *step, const void *x, void *y, uint8_t *mask);
+                               uint32_t random_stream, const ops_step *step, const void *x, void *y, uint8_t *mask);
 gpuError_t gpu_dropout_backward(gpuStream_t stream, gpu_type type, int64_t batch, int64_t n, float rate,
                                 const uint8_t *mask, const void *dy, void *dx, int accumulate);
 /* x (batch, size)[i][j] = pixels[sample[i] * size + j] * scale[j % c] + shift[j % c], labels[i] =
- * all_labels[sample[i]]. */
+ * all_labels[sample[i]]; sample NULL: i itself. */
 gpuError_t gpu_gather_samples(gpuStream_t stream, gpu_type type, int64_t batch, int64_t size, int64_t c,
                               const uint8_t *pixels, const int32_t *all_labels, const int64_t *sample,
                               const float *scale, const float *shift, void *x, int32_t *labels);
@@ -115,16 +107,19 @@ gpuError_t gpu_mean_squared_error(gpuStream_t stream, gpu_type type, int64_t bat
 
 /* ---- optimizers ---- */
 
-/* lr, grad_scale and the number of the step come from `step`, not from `op`. `narrow` (may be NULL): the parameters
+/* *to (device memory) = *step, which may change as soon as this returns: it travels with the launch. */
+gpuError_t gpu_begin_step(gpuStream_t stream, const ops_step *step, ops_step *to);
+/* lr, grad_scale and the number of the update come from `step`. `narrow` (may be NULL): the parameters
  * once more, in bfloat16, for the next forward pass. */
-gpuError_t gpu_sgd_update(gpuStream_t stream, const ops_sgd *op, const gpu_step *step, int64_t count, const float *g,
+gpuError_t gpu_sgd_update(gpuStream_t stream, const ops_sgd *op, const ops_step *step, int64_t count, const float *g,
                           float *p, float *v, void *narrow);
-gpuError_t gpu_adam_update(gpuStream_t stream, const ops_adam *op, const gpu_step *step, int64_t count, const float *g,
+gpuError_t gpu_adam_update(gpuStream_t stream, const ops_adam *op, const ops_step *step, int64_t count, const float *g,
                            float *p, float *m, float *v, void *narrow);
 /* *result in device memory. */
-gpuError_t gpu_sum_of_squares(gpuStream_t stream, int64_t count, const float *x, double *result, float *scratch);
-/* step->grad_scale = clip_norm / norm where norm = sqrt of *sum_of_squares is larger, else 1; clip_norm 0: 1. */
-gpuError_t gpu_clip(gpuStream_t stream, float clip_norm, const double *sum_of_squares, gpu_step *step);
+gpuError_t gpu_sum_of_squares(gpuStream_t stream, int64_t count, const float *x, int accumulate, double *result,
+                              float *scratch);
+/* step->grad_scale = clip_norm / norm where norm = sqrt of *sum_of_squares is larger, else 1. */
+gpuError_t gpu_clip(gpuStream_t stream, double clip_norm, const double *sum_of_squares, ops_step *step);
 
 #if defined(__cplusplus)
 }

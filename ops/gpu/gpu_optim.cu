@@ -47,6 +47,16 @@ static unsigned optim_blocks(const optim_range *range)
     return gpu_blocks(range->packs > rest ? range->packs : rest);
 }
 
+static __global__ void begin_step(const ops_step step, ops_step *to)
+{
+    *to = step;
+}
+
+gpuError_t gpu_begin_step(gpuStream_t stream, const ops_step *step, ops_step *to)
+{
+    return GPU_LAUNCH(begin_step, 1, 1, stream, *step, to);
+}
+
 /* ---- sgd ---- */
 
 struct sgd_op {
@@ -77,14 +87,14 @@ struct sgd_op {
 };
 
 static __global__ void __launch_bounds__(GPU_THREADS)
-    sgd_update(const optim_range range, sgd_op op, const gpu_step *step)
+    sgd_update(const optim_range range, sgd_op op, const ops_step *step)
 {
     op.lr = step->lr;
     op.scale = step->grad_scale;
     optim_walk(range, op);
 }
 
-gpuError_t gpu_sgd_update(gpuStream_t stream, const ops_sgd *op, const gpu_step *step, int64_t count, const float *g,
+gpuError_t gpu_sgd_update(gpuStream_t stream, const ops_sgd *op, const ops_step *step, int64_t count, const float *g,
                           float *p, float *v, void *narrow)
 {
     if (count <= 0)
@@ -141,7 +151,7 @@ static __device__ __forceinline__ double power(double x, int64_t n)
 
 /* decay: of parameters (decoupled), else 0. */
 static __global__ void __launch_bounds__(GPU_THREADS)
-    adam_update(const optim_range range, adam_op op, const float decay, const gpu_step *step)
+    adam_update(const optim_range range, adam_op op, const float decay, const ops_step *step)
 {
     __shared__ adam_factors shared;
     if (threadIdx.x == 0) {
@@ -156,7 +166,7 @@ static __global__ void __launch_bounds__(GPU_THREADS)
     optim_walk(range, op);
 }
 
-gpuError_t gpu_adam_update(gpuStream_t stream, const ops_adam *op, const gpu_step *step, int64_t count, const float *g,
+gpuError_t gpu_adam_update(gpuStream_t stream, const ops_adam *op, const ops_step *step, int64_t count, const float *g,
                            float *p, float *m, float *v, void *narrow)
 {
     if (count <= 0)
@@ -210,33 +220,34 @@ static __global__ void __launch_bounds__(GPU_THREADS) square_sums(const int64_t 
 }
 
 static __global__ void __launch_bounds__(GPU_PARTS_THREADS)
-    square_sums_end(const gpu_parts k, const double *part, double *result)
+    square_sums_end(const gpu_parts k, const double *part, const int accumulate, double *result)
 {
     double sum;
     if (gpu_parts_sum(k, part, &sum) == 0)
-        *result = sum;
+        *result = accumulate ? *result + sum : sum;
 }
 
-gpuError_t gpu_sum_of_squares(gpuStream_t stream, int64_t count, const float *x, double *result, float *scratch)
+gpuError_t gpu_sum_of_squares(gpuStream_t stream, int64_t count, const float *x, int accumulate, double *result,
+                              float *scratch)
 {
     const int64_t worth = gpu_ceil_div(count, 16 * GPU_THREADS);
     const unsigned blocks = (unsigned)(worth < 1 ? 1 : worth < SQUARES_BLOCKS ? worth : (int64_t)SQUARES_BLOCKS);
-    double *part = blocks > 1 ? (double *)scratch : result;
+    double *part = blocks > 1 || accumulate ? (double *)scratch : result;
     const gpuError_t error = GPU_LAUNCH(((uintptr_t)x % 16 == 0 ? square_sums<true> : square_sums<false>), blocks,
                                         GPU_THREADS, stream, count, x, part);
-    if (error != gpuSuccess || blocks == 1)
+    if (error != gpuSuccess || part == result)
         return error;
     const gpu_parts end = gpu_parts_of(blocks, 1);
-    return GPU_LAUNCH(square_sums_end, 1, gpu_parts_threads(&end), stream, end, part, result);
+    return GPU_LAUNCH(square_sums_end, 1, gpu_parts_threads(&end), stream, end, part, accumulate, result);
 }
 
-static __global__ void clip(const float clip_norm, const double *sum_of_squares, gpu_step *step)
+static __global__ void clip(const double clip_norm, const double *sum_of_squares, ops_step *step)
 {
-    const double norm = sqrt(*sum_of_squares), limit = (double)clip_norm;
-    step->grad_scale = limit > 0.0 && norm > limit ? (float)(limit / norm) : 1.0f;
+    const double norm = sqrt(*sum_of_squares);
+    step->grad_scale = norm > clip_norm ? (float)(clip_norm / norm) : 1.0f;
 }
 
-gpuError_t gpu_clip(gpuStream_t stream, float clip_norm, const double *sum_of_squares, gpu_step *step)
+gpuError_t gpu_clip(gpuStream_t stream, double clip_norm, const double *sum_of_squares, ops_step *step)
 {
     return GPU_LAUNCH(clip, 1, 1, stream, clip_norm, sum_of_squares, step);
 }

@@ -2,7 +2,8 @@
  *
  * Order: work given to a stream runs in the order given; different streams are ordered by events alone. On the host
  * every call has finished when it returns, so streams and events cost nothing there.
- * All calls are Local. A failure leaves the device usable only for close.
+ * All calls are Local. A failure leaves the device usable only for close. A thread other than the one that opened the
+ * device calls thread_attach first.
  */
 #ifndef BASE_DEVICE_H
 #define BASE_DEVICE_H
@@ -14,6 +15,7 @@
 typedef struct base_device base_device;
 typedef struct base_stream base_stream;
 typedef struct base_event base_event;
+typedef struct base_graph base_graph; /* work of a stream that can be given again as one */
 
 typedef enum base_device_kind { BASE_DEVICE_HOST, BASE_DEVICE_GPU } base_device_kind;
 
@@ -30,6 +32,7 @@ typedef struct base_device_table {
     base_status (*open)(base_device **self, int index);
     void (*close)(base_device **self);
     void (*info)(const base_device *self, base_device_info *info);
+    base_status (*thread_attach)(base_device *self);
 
     /* Device memory, zeroed, aligned to 256 bytes. */
     base_status (*memory_alloc)(base_device *self, size_t nbytes, void **memory);
@@ -54,6 +57,15 @@ typedef struct base_device_table {
     base_status (*event_wait)(base_device *self, base_event *event, base_stream *stream); /* the stream waits */
     /* *done: 1 when what was given to the stream before the event was recorded is done. */
     base_status (*event_done)(base_device *self, base_event *event, int *done);
+
+    /* Work given to `stream`, and to streams that wait for its events, between begin and end is not done but kept as a
+     * graph; launched, it runs as if given anew, with the same addresses and numbers. Meanwhile this thread calls
+     * nothing that waits or allocates. All four are empty on the host: there is nothing to gain, callers give the work
+     * itself. */
+    base_status (*capture_begin)(base_device *self, base_stream *stream);
+    base_status (*capture_end)(base_device *self, base_stream *stream, base_graph **graph);
+    base_status (*graph_launch)(base_device *self, base_graph *graph, base_stream *stream);
+    void (*graph_destroy)(base_device *self, base_graph **graph); /* when its launches have been done */
 } base_device_table;
 
 /* The host: built in, always available. */

@@ -58,6 +58,12 @@ static void info_host(const base_device *self, base_device_info *info)
         fclose(f);
 }
 
+static base_status attach_host(base_device *self)
+{
+    (void)self;
+    return BASE_OK;
+}
+
 static base_status alloc_host(base_device *self, size_t nbytes, void **memory)
 {
     (void)self;
@@ -160,6 +166,7 @@ const base_device_table base_device_host = {
     .open = open_host,
     .close = close_host,
     .info = info_host,
+    .thread_attach = attach_host,
     .memory_alloc = alloc_host,
     .memory_free = free_host,
     .host_alloc = alloc_host,

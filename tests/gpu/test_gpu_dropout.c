@@ -23,13 +23,14 @@ static const uint32_t random_stream = 40000;
 
 static void host_forward(const shape *s, const float *x, float *y, uint8_t *mask)
 {
-    const base_random random = base_random_stream(seed, random_stream, s->step);
+    const ops_step step = {.step = s->step, .first_sample = s->first_sample};
     base_pool *pool = NULL;
     ops_context *self = NULL;
     assert_int_equal(base_pool_create(&pool, 1), BASE_OK);
     const ops_options options = {.pool = pool, .gemm = "auto"};
     assert_int_equal(ops_host()->open(&options, &self), BASE_OK);
-    assert_int_equal(ops_host()->dropout_forward(self, s->batch, s->n, s->rate, &random, s->first_sample, x, y, mask),
+    assert_int_equal(ops_host()->begin_step(self, &step), BASE_OK);
+    assert_int_equal(ops_host()->dropout_forward(self, s->batch, s->n, s->rate, seed, random_stream, x, y, mask),
                      BASE_OK);
     ops_host()->close(&self);
     base_pool_destroy(&pool);
@@ -37,7 +38,7 @@ static void host_forward(const shape *s, const float *x, float *y, uint8_t *mask
 
 static void *upload_step(const shape *s)
 {
-    gpu_step step = {.step = s->step, .first_sample = s->first_sample};
+    ops_step step = {.step = s->step, .first_sample = s->first_sample};
     return gpu_test_upload(&step, sizeof step);
 }
 
@@ -144,6 +145,7 @@ static void a_word_equal_to_the_rate_is_kept(void **state)
 typedef struct data_set {
     int64_t samples, batch, size, c;
     int offset; /* of the pixels from an aligned address */
+    int whole;  /* the batch is all samples in their order, without indices */
 } data_set;
 
 static void gather_case(gpu_type type, const data_set *d)
@@ -163,7 +165,7 @@ static void gather_case(gpu_type type, const data_set *d)
         labels[i] = (int32_t)ops_reference_int(&state, 0, 999);
     want_labels = gpu_test_host((size_t)d->batch * sizeof *want_labels);
     for (int64_t i = 0; i < d->batch; i++) {
-        sample[i] = ops_reference_int(&state, 0, d->samples - 1);
+        sample[i] = d->whole ? i : ops_reference_int(&state, 0, d->samples - 1);
         want_labels[i] = labels[sample[i]];
         for (int64_t j = 0; j < d->size; j++)
             want[i * d->size + j] =
@@ -174,7 +176,7 @@ static void gather_case(gpu_type type, const data_set *d)
     void *device_sample = gpu_test_upload(sample, (size_t)d->batch * sizeof *sample);
     void *x = gpu_test_tensor(type, count), *got = gpu_test_memory((size_t)d->batch * sizeof *labels);
     GPU_TEST(gpu_gather_samples(gpu_test_stream, type, d->batch, d->size, d->c, device_pixels + d->offset,
-                                device_labels, device_sample, device_scale, device_shift, x, got));
+                                device_labels, d->whole ? NULL : device_sample, device_scale, device_shift, x, got));
     gpu_test_near("x", type, x, want, count);
     gpu_test_same("labels", got, want_labels, (size_t)d->batch * sizeof *labels);
     gpu_test_end(NULL);
@@ -183,10 +185,10 @@ static void gather_case(gpu_type type, const data_set *d)
 static void batches_of_samples(void **state)
 {
     (void)state;
-    static const data_set sets[] = {{10, 0, 12, 3, 0},     {1, 1, 1, 1, 0},     {100, 33, 784, 1, 0},
-                                    {50, 17, 3072, 3, 0},  {20, 127, 15, 5, 0}, {20, 9, 64, 64, 0},
-                                    {20, 9, 640, 1, 3},    {7, 1003, 48, 3, 4}, {9, 5, 20004, 20004, 0},
-                                    {30, 100003, 8, 2, 0}, {5, 3, 33, 33, 1}};
+    static const data_set sets[] = {{10, 0, 12, 3, 0, 0},     {1, 1, 1, 1, 0, 0},     {100, 33, 784, 1, 0, 0},
+                                    {50, 17, 3072, 3, 0, 0},  {20, 127, 15, 5, 0, 0}, {20, 9, 64, 64, 0, 0},
+                                    {20, 9, 640, 1, 3, 0},    {7, 1003, 48, 3, 4, 0}, {9, 5, 20004, 20004, 0, 0},
+                                    {30, 100003, 8, 2, 0, 0}, {5, 3, 33, 33, 1, 0},   {6, 6, 784, 1, 0, 1}};
     for (int t = 0; t < TYPES; t++)
         for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++)
             gather_case(types[t], &sets[i]);

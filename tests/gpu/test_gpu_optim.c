@@ -30,7 +30,7 @@ typedef struct arrays {
     float *host[ARRAYS], *device[ARRAYS];
     double *want[ARRAYS];
     uint16_t *narrow;
-    gpu_step *step;
+    ops_step *step;
     uint64_t random;
 } arrays;
 
@@ -67,7 +67,7 @@ static void *narrow_at(const arrays *a)
 static void next_step(arrays *a, int64_t update, float lr, float grad_scale)
 {
     int64_t all = a->range->count + ROOM;
-    gpu_step step = {.update = update, .lr = lr, .grad_scale = grad_scale};
+    ops_step step = {.update = update, .lr = lr, .grad_scale = grad_scale};
     gpu_test_write(a->step, &step, sizeof step);
     ops_reference_fill(&a->random, a->host[1], all, -1.0, 1.0);
     gpu_test_write(a->device[1], a->host[1], (size_t)all * sizeof(float));
@@ -89,24 +89,28 @@ static void check_arrays(const arrays *a)
     }
 }
 
-static void sgd_case(const range_case *range, const ops_sgd *op)
+typedef struct sgd_op {
+    float lr, grad_scale;
+    ops_sgd op;
+} sgd_op;
+
+static void sgd_case(const range_case *range, const sgd_op *s)
 {
+    const ops_sgd *op = &s->op;
     arrays a = arrays_open(range);
     double *p = a.want[0] + range->offset[0], *v = a.want[2] + range->offset[2];
     for (int64_t step = 1; step <= STEPS; step++) {
-        next_step(&a, step, op->lr, op->grad_scale);
-        ops_sgd stale = *op; /* of these the step's count */
-        stale.lr = stale.grad_scale = NAN;
-        GPU_TEST(gpu_sgd_update(gpu_test_stream, &stale, a.step, range->count, at(&a, 1), at(&a, 0),
+        next_step(&a, step, s->lr, s->grad_scale);
+        GPU_TEST(gpu_sgd_update(gpu_test_stream, op, a.step, range->count, at(&a, 1), at(&a, 0),
                                 op->momentum > 0.0f ? at(&a, 2) : NULL, narrow_at(&a)));
         for (int64_t k = 0; k < range->count; k++) {
             double slope =
-                (double)op->grad_scale * (double)a.host[1][range->offset[1] + k] + (double)op->weight_decay * p[k];
+                (double)s->grad_scale * (double)a.host[1][range->offset[1] + k] + (double)op->weight_decay * p[k];
             double speed = op->momentum > 0.0f ? (double)op->momentum * v[k] + slope : 0.0;
             v[k] = speed;
-            p[k] -= (double)op->lr * (op->momentum == 0.0f ? slope
-                                      : op->nesterov       ? slope + (double)op->momentum * speed
-                                                           : speed);
+            p[k] -= (double)s->lr * (op->momentum == 0.0f ? slope
+                                     : op->nesterov       ? slope + (double)op->momentum * speed
+                                                          : speed);
         }
     }
     check_arrays(&a);
@@ -116,10 +120,10 @@ static void sgd_case(const range_case *range, const ops_sgd *op)
 static void sgd_follows_its_formula(void **state)
 {
     (void)state;
-    static const ops_sgd ops[] = {
-        {.lr = 0.1f, .grad_scale = 0.25f, .weight_decay = 0.01f},
-        {.lr = 0.05f, .momentum = 0.9f, .grad_scale = 1.0f},
-        {.lr = 0.01f, .momentum = 0.9f, .weight_decay = 5e-4f, .grad_scale = 0.5f, .nesterov = 1},
+    static const sgd_op ops[] = {
+        {0.1f, 0.25f, {.weight_decay = 0.01f}},
+        {0.05f, 1.0f, {.momentum = 0.9f}},
+        {0.01f, 0.5f, {.momentum = 0.9f, .weight_decay = 5e-4f, .nesterov = 1}},
     };
     for (size_t o = 0; o < sizeof ops / sizeof ops[0]; o++)
         for (size_t r = 0; r < sizeof ranges / sizeof ranges[0]; r++)
@@ -128,21 +132,24 @@ static void sgd_follows_its_formula(void **state)
         sgd_case(&long_ranges[r], &ops[1]);
 }
 
+typedef struct adam_op {
+    float lr, grad_scale;
+    ops_adam op;
+} adam_op;
+
 /* Steps after `before` others: only the bias corrections know of those. */
-static void adam_case(const range_case *range, const ops_adam *op, int64_t before)
+static void adam_case(const range_case *range, const adam_op *s, int64_t before)
 {
+    const ops_adam *op = &s->op;
     arrays a = arrays_open(range);
-    const double b1 = (double)op->beta1, b2 = (double)op->beta2, lr = (double)op->lr, decay = (double)op->weight_decay;
+    const double b1 = (double)op->beta1, b2 = (double)op->beta2, lr = (double)s->lr, decay = (double)op->weight_decay;
     double *p = a.want[0] + range->offset[0], *m = a.want[2] + range->offset[2], *v = a.want[3] + range->offset[3];
     for (int64_t step = before + 1; step <= before + STEPS; step++) {
-        next_step(&a, step, op->lr, op->grad_scale);
-        ops_adam stale = *op;
-        stale.lr = stale.grad_scale = NAN;
-        stale.step = -1;
-        GPU_TEST(gpu_adam_update(gpu_test_stream, &stale, a.step, range->count, at(&a, 1), at(&a, 0), at(&a, 2),
-                                 at(&a, 3), narrow_at(&a)));
+        next_step(&a, step, s->lr, s->grad_scale);
+        GPU_TEST(gpu_adam_update(gpu_test_stream, op, a.step, range->count, at(&a, 1), at(&a, 0), at(&a, 2), at(&a, 3),
+                                 narrow_at(&a)));
         for (int64_t k = 0; k < range->count; k++) {
-            double slope = (double)op->grad_scale * (double)a.host[1][range->offset[1] + k];
+            double slope = (double)s->grad_scale * (double)a.host[1][range->offset[1] + k];
             if (op->decoupled)
                 p[k] -= lr * decay * p[k];
             else
@@ -160,15 +167,9 @@ static void adam_case(const range_case *range, const ops_adam *op, int64_t befor
 static void adam_follows_its_formula(void **state)
 {
     (void)state;
-    static const ops_adam ops[] = {
-        {.lr = 1e-2f, .beta1 = 0.9f, .beta2 = 0.999f, .eps = 1e-6f, .weight_decay = 0.1f, .grad_scale = 0.5f},
-        {.lr = 1e-2f,
-         .beta1 = 0.8f,
-         .beta2 = 0.95f,
-         .eps = 1e-6f,
-         .weight_decay = 0.1f,
-         .grad_scale = 1.0f,
-         .decoupled = 1},
+    static const adam_op ops[] = {
+        {1e-2f, 0.5f, {.beta1 = 0.9f, .beta2 = 0.999f, .eps = 1e-6f, .weight_decay = 0.1f}},
+        {1e-2f, 1.0f, {.beta1 = 0.8f, .beta2 = 0.95f, .eps = 1e-6f, .weight_decay = 0.1f, .decoupled = 1}},
     };
     static const int64_t before[] = {0, 9, 1000000};
     for (size_t o = 0; o < sizeof ops / sizeof ops[0]; o++)
@@ -195,8 +196,12 @@ static void sums_of_squares(void **state)
         for (int offset = 0; offset < 4; offset++) {
             float *device = (float *)gpu_test_memory((size_t)(counts[i] + 4) * sizeof *device) + offset;
             gpu_test_write(device, x, (size_t)counts[i] * sizeof *x);
-            GPU_TEST(gpu_sum_of_squares(gpu_test_stream, counts[i], device, result, scratch));
+            GPU_TEST(gpu_sum_of_squares(gpu_test_stream, counts[i], device, 0, result, scratch));
             gpu_test_near_doubles("sum", result, &want, 1, 1e-12);
+            const double before = want + 1.0;
+            double *sum = gpu_test_upload(&(double){1.0}, sizeof *sum);
+            GPU_TEST(gpu_sum_of_squares(gpu_test_stream, counts[i], device, 1, sum, scratch));
+            gpu_test_near_doubles("sum and what was there", sum, &before, 1, 1e-12);
             digest[offset] = gpu_test_digest(result, sizeof *result);
             assert_true(digest[offset] == digest[0]);
         }
@@ -208,18 +213,30 @@ static void clipping(void **state)
 {
     (void)state;
     static const struct {
-        double squares;
-        float limit, want;
-    } cases[] = {{25.0, 2.5f, 0.5f}, {25.0, 5.0f, 1.0f}, {25.0, 7.0f, 1.0f}, {25.0, 0.0f, 1.0f},
-                 {0.0, 1.0f, 1.0f},  {0.0, 0.0f, 1.0f},  {NAN, 1.0f, 1.0f},  {INFINITY, 1.0f, 0.0f}};
+        double squares, limit;
+        float want;
+    } cases[] = {{25.0, 2.5, 0.5f}, {25.0, 5.0, 1.0f}, {25.0, 7.0, 1.0f},
+                 {0.0, 1.0, 1.0f},  {NAN, 1.0, 1.0f},  {INFINITY, 1.0, 0.0f}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        gpu_step step = {.step = 7, .update = 8, .lr = 9.0f, .grad_scale = NAN, .first_sample = 10};
-        gpu_step *device = gpu_test_upload(&step, sizeof step);
+        ops_step step = {.step = 7, .update = 8, .lr = 9.0f, .grad_scale = NAN, .first_sample = 10};
+        ops_step *device = gpu_test_upload(&step, sizeof step);
         const double *squares = gpu_test_upload(&cases[i].squares, sizeof *squares);
         GPU_TEST(gpu_clip(gpu_test_stream, cases[i].limit, squares, device));
         step.grad_scale = cases[i].want;
         gpu_test_same("step", device, &step, sizeof step);
     }
+}
+
+/* The numbers of the call, also where those they came from have changed by the time of the launch. */
+static void step_travels_with_the_launch(void **state)
+{
+    (void)state;
+    ops_step step = {.step = 7, .update = 8, .lr = 9.0f, .grad_scale = 1.0f, .first_sample = 10};
+    ops_step *device = gpu_test_memory(sizeof step);
+    const ops_step want = step;
+    GPU_TEST(gpu_begin_step(gpu_test_stream, &step, device));
+    step = (ops_step){0};
+    gpu_test_same("step", device, &want, sizeof want);
 }
 
 int main(void)
@@ -229,6 +246,7 @@ int main(void)
         cmocka_unit_test_teardown(adam_follows_its_formula, gpu_test_end),
         cmocka_unit_test_teardown(sums_of_squares, gpu_test_end),
         cmocka_unit_test_teardown(clipping, gpu_test_end),
+        cmocka_unit_test_teardown(step_travels_with_the_launch, gpu_test_end),
     };
     return cmocka_run_group_tests(tests, gpu_test_begin_group, gpu_test_end_group);
 }

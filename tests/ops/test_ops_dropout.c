@@ -14,6 +14,26 @@ typedef struct shape {
     int64_t first_sample;
 } shape;
 
+/* Of the random numbers. */
+typedef struct origin {
+    uint64_t seed;
+    uint32_t stream;
+    uint64_t step;
+} origin;
+
+static base_random random_of(const origin *o)
+{
+    return base_random_stream(o->seed, o->stream, o->step);
+}
+
+static void forward(const ops_table *table, ops_context *self, int64_t batch, int64_t n, float rate, const origin *o,
+                    int64_t first_sample, const float *x, float *y, uint8_t *mask)
+{
+    const ops_step step = {.step = o->step, .first_sample = first_sample};
+    assert_int_equal(table->begin_step(self, &step), BASE_OK);
+    assert_int_equal(table->dropout_forward(self, batch, n, rate, o->seed, o->stream, x, y, mask), BASE_OK);
+}
+
 static int kept(const base_random *random, uint32_t sample, int64_t element, float rate)
 {
     uint32_t words[4];
@@ -25,14 +45,14 @@ static uint64_t mask_case(const ops_table *table, ops_context *self, const void 
 {
     const shape *s = argument;
     const int64_t count = s->batch * s->n;
-    const base_random random = base_random_stream(0x0123456789abcdefu, 40000, 0x123456789abu);
+    const origin from = {0x0123456789abcdefu, 40000, 0x123456789abu};
+    const base_random random = random_of(&from);
     const float scale = 1.0f / (1.0f - s->rate);
     uint64_t state = 21;
     float *x = ops_reference_random(&state, count, -1.0, 1.0), *y = ops_reference_floats(count);
     float *dx = ops_reference_floats(count);
     uint8_t *mask = ops_reference_alloc((size_t)count);
-    assert_int_equal(table->dropout_forward(self, s->batch, s->n, s->rate, &random, s->first_sample, x, y, mask),
-                     BASE_OK);
+    forward(table, self, s->batch, s->n, s->rate, &from, s->first_sample, x, y, mask);
     for (int64_t i = 0; i < count; i++) {
         int want = kept(&random, (uint32_t)(s->first_sample + i / s->n), i % s->n, s->rate);
         if (mask[i] != want)
@@ -49,8 +69,7 @@ static uint64_t mask_case(const ops_table *table, ops_context *self, const void 
     assert_int_equal(table->dropout_backward(self, s->batch, s->n, s->rate, mask, x, NULL, 0), BASE_OK);
 
     /* y over x. */
-    assert_int_equal(table->dropout_forward(self, s->batch, s->n, s->rate, &random, s->first_sample, x, x, mask),
-                     BASE_OK);
+    forward(table, self, s->batch, s->n, s->rate, &from, s->first_sample, x, x, mask);
     assert_memory_equal(x, y, (size_t)count * sizeof *y);
     ops_reference_free(x);
     ops_reference_free(y);
@@ -76,17 +95,15 @@ static uint64_t ranks_case(const ops_table *table, ops_context *self, const void
 {
     (void)argument;
     enum { BATCH = 13, N = 70 };
-    const base_random random = base_random_stream(3, BASE_STREAM_OP + 4, 9);
+    const origin from = {3, BASE_STREAM_OP + 4, 9};
     uint64_t state = 2;
     float *x = ops_reference_random(&state, BATCH * N, -1.0, 1.0), *whole = ops_reference_floats(BATCH * N);
     float *parts = ops_reference_floats(BATCH * N);
     uint8_t *mask = ops_reference_alloc(BATCH * N);
-    assert_int_equal(table->dropout_forward(self, BATCH, N, 0.3f, &random, 0, x, whole, mask), BASE_OK);
+    forward(table, self, BATCH, N, 0.3f, &from, 0, x, whole, mask);
     for (int64_t rank = 0, first = 0; rank < 3; rank++) {
         int64_t share = rank == 0 ? 5 : 4;
-        assert_int_equal(
-            table->dropout_forward(self, share, N, 0.3f, &random, first, x + first * N, parts + first * N, mask),
-            BASE_OK);
+        forward(table, self, share, N, 0.3f, &from, first, x + first * N, parts + first * N, mask);
         first += share;
     }
     assert_memory_equal(parts, whole, BATCH * N * sizeof *whole);
@@ -107,10 +124,10 @@ static uint64_t dropped_case(const ops_table *table, ops_context *self, const vo
 {
     (void)argument;
     enum { N = 400 };
-    const base_random random = base_random_stream(1, BASE_STREAM_OP, 0);
+    const origin from = {1, BASE_STREAM_OP, 0};
     float *x = ops_reference_floats(N), *y = ops_reference_floats(N); /* all NaN */
     uint8_t *mask = ops_reference_alloc(N);
-    assert_int_equal(table->dropout_forward(self, 1, N, 0.5f, &random, 0, x, y, mask), BASE_OK);
+    forward(table, self, 1, N, 0.5f, &from, 0, x, y, mask);
     int count = 0;
     for (int i = 0; i < N; i++) {
         assert_true(mask[i] ? isnan(y[i]) : y[i] == 0.0f);
@@ -134,7 +151,8 @@ static uint64_t edge_case(const ops_table *table, ops_context *self, const void 
 {
     (void)argument;
     enum { N = 2048 };
-    const base_random random = base_random_stream(5, BASE_STREAM_OP, 1);
+    const origin from = {5, BASE_STREAM_OP, 1};
+    const base_random random = random_of(&from);
     float x[N] = {0}, y[N];
     uint8_t mask[N];
     uint32_t words[4] = {1, 1, 1, 1};
@@ -146,9 +164,9 @@ static uint64_t edge_case(const ops_table *table, ops_context *self, const void 
     }
     assert_true(element < N);
     float rate = (float)words[element % 4] * 0x1p-32f;
-    assert_int_equal(table->dropout_forward(self, 1, N, rate, &random, 0, x, y, mask), BASE_OK);
+    forward(table, self, 1, N, rate, &from, 0, x, y, mask);
     assert_int_equal(mask[element], 1);
-    assert_int_equal(table->dropout_forward(self, 1, N, nextafterf(rate, 1.0f), &random, 0, x, y, mask), BASE_OK);
+    forward(table, self, 1, N, nextafterf(rate, 1.0f), &from, 0, x, y, mask);
     assert_int_equal(mask[element], 0);
     return 0;
 }

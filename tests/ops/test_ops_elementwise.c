@@ -190,7 +190,7 @@ static uint64_t sums_case(const ops_table *table, ops_context *self, const void 
     float *a = ops_reference_random(&random, count, -1.0, 1.0), *b = ops_reference_random(&random, count, -1.0, 1.0);
     float *c = ops_reference_random(&random, count, -1.0, 1.0), *y = ops_reference_floats(count);
     float *to = ops_reference_floats(count);
-    const float *const x[] = {a, b, c};
+    const void *const x[] = {a, b, c};
     assert_int_equal(table->add(self, 3, count, x, y), BASE_OK);
     assert_int_equal(table->copy(self, count, a, to, 0), BASE_OK);
     assert_memory_equal(to, a, (size_t)count * sizeof *a);
@@ -224,7 +224,7 @@ static uint64_t concat_case(const ops_table *table, ops_context *self, const voi
     float *x[3], *y = ops_reference_floats(rows * total);
     for (int i = 0; i < 3; i++)
         x[i] = ops_reference_random(&random, rows * c[i], -1.0, 1.0);
-    assert_int_equal(table->concat(self, 3, rows, c, (const float *const *)x, y), BASE_OK);
+    assert_int_equal(table->concat(self, 3, rows, c, (const void *const *)x, y), BASE_OK);
     for (int64_t from = 0, i = 0; i < 3; from += c[i++]) {
         float *dx = ops_reference_floats(rows * c[i]);
         assert_int_equal(table->concat_backward(self, rows, total, from, c[i], y, dx, 0), BASE_OK);

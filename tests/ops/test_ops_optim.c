@@ -11,7 +11,14 @@
 /* Odd, and long enough for several tasks. */
 enum { LONG = 200003, STEPS = 4 };
 
+static void begin_step(const ops_table *table, ops_context *self, float lr, float grad_scale, int64_t update)
+{
+    const ops_step step = {.update = update, .lr = lr, .grad_scale = grad_scale};
+    assert_int_equal(table->begin_step(self, &step), BASE_OK);
+}
+
 typedef struct sgd_case {
+    float lr, grad_scale;
     ops_sgd op;
     int64_t count;
 } sgd_case;
@@ -29,12 +36,13 @@ static uint64_t sgd_run(const ops_table *table, ops_context *self, const void *a
         memset(v, 0, (size_t)s->count * sizeof *v);
     for (int step = 0; step < STEPS; step++) {
         ops_reference_fill(&random, g, s->count, -1.0, 1.0);
+        begin_step(table, self, s->lr, s->grad_scale, step + 1);
         assert_int_equal(table->sgd_update(self, op, s->count, g, p, v), BASE_OK);
         for (int64_t i = 0; i < s->count; i++) {
-            double gradient = (double)op->grad_scale * (double)g[i] + (double)op->weight_decay * want[i];
+            double gradient = (double)s->grad_scale * (double)g[i] + (double)op->weight_decay * want[i];
             buffer[i] = (double)op->momentum * buffer[i] + gradient;
             double move = op->nesterov ? gradient + (double)op->momentum * buffer[i] : buffer[i];
-            want[i] -= (double)op->lr * move;
+            want[i] -= (double)s->lr * move;
         }
     }
     ops_reference_near("p", p, want, s->count, 1e-6);
@@ -51,12 +59,12 @@ static void sgd_follows_its_formula(void **state)
 {
     (void)state;
     static const sgd_case cases[] = {
-        {{.lr = 0.1f, .grad_scale = 1.0f}, 1031},
-        {{.lr = 0.1f, .grad_scale = 0.25f, .weight_decay = 0.01f}, 17},
-        {{.lr = 0.1f, .momentum = 0.9f, .grad_scale = 1.0f}, LONG},
-        {{.lr = 0.01f, .momentum = 0.9f, .weight_decay = 5e-4f, .grad_scale = 0.5f}, 1},
-        {{.lr = 0.05f, .momentum = 0.9f, .weight_decay = 5e-4f, .grad_scale = 0.5f, .nesterov = 1}, 333},
-        {{.lr = 0.05f, .momentum = 0.5f, .grad_scale = 1.0f, .nesterov = 1}, 0},
+        {0.1f, 1.0f, {.nesterov = 0}, 1031},
+        {0.1f, 0.25f, {.weight_decay = 0.01f}, 17},
+        {0.1f, 1.0f, {.momentum = 0.9f}, LONG},
+        {0.01f, 0.5f, {.momentum = 0.9f, .weight_decay = 5e-4f}, 1},
+        {0.05f, 0.5f, {.momentum = 0.9f, .weight_decay = 5e-4f, .nesterov = 1}, 333},
+        {0.05f, 1.0f, {.momentum = 0.5f, .nesterov = 1}, 0},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         ops_reference_run(sgd_run, &cases[i]);
@@ -66,8 +74,9 @@ static void sgd_follows_its_formula(void **state)
 static uint64_t geometric_case(const ops_table *table, ops_context *self, const void *argument)
 {
     (void)argument;
-    const ops_sgd op = {.lr = 0.125f, .momentum = 0.5f, .grad_scale = 1.0f};
+    const ops_sgd op = {.momentum = 0.5f};
     float g = 1.0f, p = 0.0f, v = 0.0f;
+    begin_step(table, self, 0.125f, 1.0f, 1);
     for (int t = 0; t < 10; t++)
         assert_int_equal(table->sgd_update(self, &op, 1, &g, &p, &v), BASE_OK);
     double sum = 0.0;
@@ -84,6 +93,7 @@ static void momentum_is_a_geometric_sum(void **state)
 }
 
 typedef struct adam_case {
+    float lr, grad_scale;
     ops_adam op;
     int64_t count;
 } adam_case;
@@ -91,9 +101,9 @@ typedef struct adam_case {
 static uint64_t adam_run(const ops_table *table, ops_context *self, const void *argument)
 {
     const adam_case *s = argument;
-    ops_adam op = s->op;
+    const ops_adam op = s->op;
     size_t nbytes = (size_t)s->count * sizeof(float);
-    const double b1 = (double)op.beta1, b2 = (double)op.beta2, lr = (double)op.lr, decay = (double)op.weight_decay;
+    const double b1 = (double)op.beta1, b2 = (double)op.beta2, lr = (double)s->lr, decay = (double)op.weight_decay;
     uint64_t random = 8;
     float *p = ops_reference_random(&random, s->count, -1.0, 1.0), *g = ops_reference_floats(s->count);
     float *m = ops_reference_floats(s->count), *v = ops_reference_floats(s->count);
@@ -103,18 +113,19 @@ static uint64_t adam_run(const ops_table *table, ops_context *self, const void *
     memset(v, 0, nbytes);
     memset(dm, 0, 2 * nbytes);
     memset(dv, 0, 2 * nbytes);
-    for (op.step = 1; op.step <= STEPS; op.step++) {
+    for (int step = 1; step <= STEPS; step++) {
         ops_reference_fill(&random, g, s->count, -1.0, 1.0);
+        begin_step(table, self, s->lr, s->grad_scale, step);
         assert_int_equal(table->adam_update(self, &op, s->count, g, p, m, v), BASE_OK);
         for (int64_t i = 0; i < s->count; i++) {
-            double gradient = (double)op.grad_scale * (double)g[i];
+            double gradient = (double)s->grad_scale * (double)g[i];
             if (op.decoupled)
                 want[i] -= lr * decay * want[i];
             else
                 gradient += decay * want[i];
             dm[i] = b1 * dm[i] + (1.0 - b1) * gradient;
             dv[i] = b2 * dv[i] + (1.0 - b2) * gradient * gradient;
-            double mean = dm[i] / (1.0 - pow(b1, (double)op.step)), square = dv[i] / (1.0 - pow(b2, (double)op.step));
+            double mean = dm[i] / (1.0 - pow(b1, step)), square = dv[i] / (1.0 - pow(b2, step));
             want[i] -= lr * mean / (sqrt(square) + (double)op.eps);
         }
     }
@@ -132,17 +143,10 @@ static void adam_follows_its_formula(void **state)
 {
     (void)state;
     static const adam_case cases[] = {
-        {{.lr = 1e-3f, .beta1 = 0.9f, .beta2 = 0.999f, .eps = 1e-8f, .grad_scale = 1.0f}, 1031},
-        {{.lr = 1e-2f, .beta1 = 0.9f, .beta2 = 0.99f, .eps = 1e-6f, .weight_decay = 0.1f, .grad_scale = 0.5f}, LONG},
-        {{.lr = 1e-2f,
-          .beta1 = 0.8f,
-          .beta2 = 0.95f,
-          .eps = 1e-8f,
-          .weight_decay = 0.1f,
-          .grad_scale = 1.0f,
-          .decoupled = 1},
-         333},
-        {{.lr = 1e-2f, .beta1 = 0.8f, .beta2 = 0.95f, .eps = 1e-8f, .grad_scale = 1.0f}, 0},
+        {1e-3f, 1.0f, {.beta1 = 0.9f, .beta2 = 0.999f, .eps = 1e-8f}, 1031},
+        {1e-2f, 0.5f, {.beta1 = 0.9f, .beta2 = 0.99f, .eps = 1e-6f, .weight_decay = 0.1f}, LONG},
+        {1e-2f, 1.0f, {.beta1 = 0.8f, .beta2 = 0.95f, .eps = 1e-8f, .weight_decay = 0.1f, .decoupled = 1}, 333},
+        {1e-2f, 1.0f, {.beta1 = 0.8f, .beta2 = 0.95f, .eps = 1e-8f}, 0},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         ops_reference_run(adam_run, &cases[i]);
@@ -152,10 +156,11 @@ static void adam_follows_its_formula(void **state)
 static uint64_t first_step_case(const ops_table *table, ops_context *self, const void *argument)
 {
     (void)argument;
-    const ops_adam op = {.lr = 0.01f, .beta1 = 0.9f, .beta2 = 0.999f, .eps = 1e-12f, .grad_scale = 1.0f, .step = 1};
+    const ops_adam op = {.beta1 = 0.9f, .beta2 = 0.999f, .eps = 1e-12f};
     const float g[4] = {1e-4f, -3.0f, 1e4f, 0.0f};
     float p[4] = {0}, m[4] = {0}, v[4] = {0};
     const double want[4] = {-0.01, 0.01, -0.01, 0.0};
+    begin_step(table, self, 0.01f, 1.0f, 1);
     assert_int_equal(table->adam_update(self, &op, 4, g, p, m, v), BASE_OK);
     ops_reference_near("p", p, want, 4, 1e-7);
     return 0;
@@ -172,13 +177,14 @@ static uint64_t slices_case(const ops_table *table, ops_context *self, const voi
 {
     (void)argument;
     enum { COUNT = 1000, CUT = 333 };
-    const ops_sgd op = {.lr = 0.1f, .momentum = 0.9f, .weight_decay = 0.01f, .grad_scale = 0.3f};
+    const ops_sgd op = {.momentum = 0.9f, .weight_decay = 0.01f};
     uint64_t random = 6;
     float *g = ops_reference_random(&random, COUNT, -1.0, 1.0), *p = ops_reference_random(&random, COUNT, -1.0, 1.0);
     float *v = ops_reference_random(&random, COUNT, -1.0, 1.0), *p2 = ops_reference_floats(COUNT);
     float *v2 = ops_reference_floats(COUNT);
     memcpy(p2, p, COUNT * sizeof *p);
     memcpy(v2, v, COUNT * sizeof *v);
+    begin_step(table, self, 0.1f, 0.3f, 1);
     assert_int_equal(table->sgd_update(self, &op, COUNT, g, p, v), BASE_OK);
     assert_int_equal(table->sgd_update(self, &op, CUT, g, p2, v2), BASE_OK);
     assert_int_equal(table->sgd_update(self, &op, COUNT - CUT, g + CUT, p2 + CUT, v2 + CUT), BASE_OK);
@@ -204,12 +210,14 @@ static uint64_t squares_case(const ops_table *table, ops_context *self, const vo
     double want = 0.0, got = NAN;
     for (int64_t i = 0; i < count; i++)
         want += (double)x[i] * (double)x[i];
-    assert_int_equal(table->sum_of_squares(self, count, x, &got), BASE_OK);
+    assert_int_equal(table->sum_of_squares(self, count, x, 0, &got), BASE_OK);
     assert_true(fabs(got - want) <= 1e-12 * want);
     uint64_t digest = ops_reference_digest(0, &got, sizeof got);
+    assert_int_equal(table->sum_of_squares(self, count, x, 1, &got), BASE_OK);
+    assert_true(fabs(got - 2.0 * want) <= 2e-12 * want);
     if (count > 0) {
         x[count / 2] = NAN;
-        assert_int_equal(table->sum_of_squares(self, count, x, &got), BASE_OK);
+        assert_int_equal(table->sum_of_squares(self, count, x, 0, &got), BASE_OK);
         assert_true(isnan(got));
     }
     ops_reference_free(x);
@@ -223,12 +231,43 @@ static void sum_of_squares_in_double(void **state)
         ops_reference_run(squares_case, &(const int64_t[]){0, 1, 77, LONG}[i]);
 }
 
+/* A norm of 4 against limits around it: the factor shows in what plain SGD with lr 1 takes from 0. */
+static uint64_t clip_case(const ops_table *table, ops_context *self, const void *argument)
+{
+    (void)argument;
+    static const struct {
+        double limit, factor;
+    } cases[] = {{1.0, 0.25}, {3.9, 3.9 / 4.0}, {4.0, 1.0}, {5.0, 1.0}};
+    const double squares = 16.0;
+    const ops_sgd op = {0};
+    const float g = 4.0f;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        float p = 0.0f;
+        begin_step(table, self, 1.0f, 1.0f, 1);
+        assert_int_equal(table->clip(self, cases[i].limit, &squares), BASE_OK);
+        assert_int_equal(table->sgd_update(self, &op, 1, &g, &p, NULL), BASE_OK);
+        assert_true(p == -4.0f * (float)cases[i].factor);
+    }
+    begin_step(table, self, 1.0f, 1.0f, 2); /* a step does not inherit the factor of the one before */
+    float p = 0.0f;
+    assert_int_equal(table->sgd_update(self, &op, 1, &g, &p, NULL), BASE_OK);
+    assert_true(p == -4.0f);
+    return 0;
+}
+
+static void clipping_by_the_norm(void **state)
+{
+    (void)state;
+    ops_reference_run(clip_case, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sgd_follows_its_formula),  cmocka_unit_test(momentum_is_a_geometric_sum),
         cmocka_unit_test(adam_follows_its_formula), cmocka_unit_test(adams_first_step_is_lr),
         cmocka_unit_test(slices_equal_the_whole),   cmocka_unit_test(sum_of_squares_in_double),
+        cmocka_unit_test(clipping_by_the_norm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -50,10 +50,10 @@ static void dropout(const ops_table *table, ops_context *self, const arrays *a, 
                     float *dx, double result[2])
 {
     (void)result;
-    const base_random random = base_random_stream(7, 3, 1);
-    assert_int_equal(
-        table->dropout_forward(self, count, FEATURES, 0.3F, &random, 100 + first, a->x + first * FEATURES, y, a->bytes),
-        BASE_OK);
+    const ops_step step = {.step = 1, .first_sample = 100 + first};
+    assert_int_equal(table->begin_step(self, &step), BASE_OK);
+    assert_int_equal(table->dropout_forward(self, count, FEATURES, 0.3F, 7, 3, a->x + first * FEATURES, y, a->bytes),
+                     BASE_OK);
     assert_int_equal(table->dropout_backward(self, count, FEATURES, 0.3F, a->bytes, a->g + first * FEATURES, dx, 0),
                      BASE_OK);
 }

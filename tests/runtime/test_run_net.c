@@ -52,8 +52,9 @@ static double loss_of(run_job *job)
                            .labels = loaded.labels,
                            .count = loaded.share.share_count,
                            .first_sample = loaded.share.share_begin,
-                           .global_count = loaded.share.count,
-                           .step = 0};
+                           .global_count = loaded.share.count};
+    ops_step step = {.first_sample = batch.first_sample};
+    assert_int_equal(job->ops->begin_step(job->context, &step), BASE_OK);
     assert_int_equal(run_net_forward(job->net, &batch, 1, NULL), BASE_OK);
     assert_int_equal(run_net_loss(job->net, &batch, 1, result), BASE_OK);
     assert_int_equal(comm_small_all_reduce(job->group, result, 1, COMM_F64, COMM_SUM), BASE_OK);

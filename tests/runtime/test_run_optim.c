@@ -120,6 +120,12 @@ static run_optim *open_optim(host *self, const run_config_optimizer *config)
     return optim;
 }
 
+static void begin_step(host *self, int64_t update, float lr, float grad_scale)
+{
+    ops_step step = {.update = update, .lr = lr, .grad_scale = grad_scale};
+    assert_int_equal(ops_host()->begin_step(self->context, &step), BASE_OK);
+}
+
 static void close_optim(host *self, run_optim **optim)
 {
     run_optim_destroy(optim);
@@ -139,13 +145,13 @@ static void train(const run_config_optimizer *config, int parts, float p[COUNT])
     for (int i = 0; i < COUNT; i++)
         p[i] = 0.01f * (float)i;
     for (int step = 1; step <= 3; step++) {
+        begin_step(&self, step, 0.1f, 1.0f);
         for (int i = 0; i < COUNT; i++)
             g[i] = (float)((i * 7 + step) % 5) - 2.0f;
         size_t begin = 0;
         for (int part = 0; part < parts; part++) {
             size_t end = part + 1 == parts ? COUNT : CUT;
-            assert_int_equal(run_optim_update(optim, 0.1, 1.0, step, begin, end - begin, g + begin, p + begin),
-                             BASE_OK);
+            assert_int_equal(run_optim_update(optim, begin, end - begin, g + begin, p + begin), BASE_OK);
             begin = end;
         }
     }
@@ -197,7 +203,8 @@ static void gradients_are_scaled(void **state)
         p[i] = 1.0f;
         g[i] = 8.0f;
     }
-    assert_int_equal(run_optim_update(optim, 0.5, 0.125, 1, 0, COUNT, g, p), BASE_OK);
+    begin_step(&self, 1, 0.5f, 0.125f);
+    assert_int_equal(run_optim_update(optim, 0, COUNT, g, p), BASE_OK);
     for (int i = 0; i < COUNT; i++)
         assert_true(p[i] == 0.5f);
     close_optim(&self, &optim);

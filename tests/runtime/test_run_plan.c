@@ -195,7 +195,10 @@ static void open_plan(planned *self, const char *input, const char *layers, int 
     run_plan_options options = {.batch = BATCH,
                                 .global_batch = large_travels ? LARGE_BATCH : BATCH,
                                 .bucket_bytes = bucket_bytes,
-                                .operands_travel = large_travels};
+                                .operands_travel = large_travels,
+                                .element_bytes = sizeof(float),
+                                .joint_sums = 1,
+                                .wide_sums = 1};
     if (graph_fixture_open(&self->fixture, input, layers, 0) != BASE_OK)
         fail_msg("%s in:\n%s", base_status_message(), layers);
     const run_graph *graph = self->fixture.graph;

@@ -98,6 +98,11 @@ static base_status open_gpu(base_device **self, int index)
     return BASE_OK;
 }
 
+static base_status attach_gpu(base_device *self)
+{
+    return gpu_check(gpuSetDevice(self->index), "be opened by another thread");
+}
+
 static void close_gpu(base_device **self)
 {
     free(*self);
@@ -252,6 +257,43 @@ static base_status event_done(base_device *self, base_event *event, int *done)
     return gpu_check(error, "do its work");
 }
 
+/* ---- graphs ---- */
+
+/* Of this thread alone: others may go on calling what a capture forbids. */
+static base_status begin_capture(base_device *self, base_stream *stream)
+{
+    (void)self;
+    return gpu_check(gpuStreamBeginCapture(gpu_stream_of(stream), gpuStreamCaptureModeThreadLocal), "capture a step");
+}
+
+static base_status end_capture(base_device *self, base_stream *stream, base_graph **graph)
+{
+    gpuGraph_t captured = NULL;
+    gpuGraphExec_t ready = NULL;
+    (void)self;
+    *graph = NULL;
+    BASE_TRY(gpu_check(gpuStreamEndCapture(gpu_stream_of(stream), &captured), "capture a step"));
+    gpuError_t error = gpuGraphInstantiate(&ready, captured, 0);
+    gpuGraphDestroy(captured);
+    BASE_TRY(gpu_check(error, "make a graph of a step"));
+    *graph = (base_graph *)ready;
+    return BASE_OK;
+}
+
+static base_status launch_graph(base_device *self, base_graph *graph, base_stream *stream)
+{
+    (void)self;
+    return gpu_check(gpuGraphLaunch((gpuGraphExec_t)graph, gpu_stream_of(stream)), "start a step");
+}
+
+static void destroy_graph(base_device *self, base_graph **graph)
+{
+    (void)self;
+    if (*graph)
+        gpuGraphExecDestroy((gpuGraphExec_t)*graph);
+    *graph = NULL;
+}
+
 const base_device_table gpu_device_table = {
 #if defined(DDPT_GPU_HIP)
     .name = "hip",
@@ -261,6 +303,7 @@ const base_device_table gpu_device_table = {
     .open = open_gpu,
     .close = close_gpu,
     .info = info_gpu,
+    .thread_attach = attach_gpu,
     .memory_alloc = alloc_gpu,
     .memory_free = free_gpu,
     .host_alloc = alloc_pinned,
@@ -276,4 +319,8 @@ const base_device_table gpu_device_table = {
     .event_destroy = destroy_event,
     .event_record = record_event,
     .event_wait = wait_event,
-    .event_done = event_done};
+    .event_done = event_done,
+    .capture_begin = begin_capture,
+    .capture_end = end_capture,
+    .graph_launch = launch_graph,
+    .graph_destroy = destroy_graph};
