@@ -105,6 +105,7 @@ typedef struct ops_options {
     base_device *device; /* borrowed */
     base_stream *stream; /* borrowed */
     ops_precision precision;
+    size_t workspace_bytes; /* GPU: what the patches of a convolution may take, or those of one sample; 0: 256 MiB */
     const char
         *gemm; /* "auto", "openblas", "onednn": the host's library for slot gemm and convolutions; auto: the faster */
 } ops_options;

@@ -7,11 +7,12 @@
 #include "base_device.h"
 #include "base_services.h"
 #include "comm_nccl.h"
+#include "ops.h"
 
 #include <stddef.h>
 
 /* Grows with every change of what stands here or in the tables: plug-in and program belong to the same build. */
-enum { RUN_PLUGIN_VERSION = 3 };
+enum { RUN_PLUGIN_VERSION = 4 };
 
 typedef struct run_plugin_gpu {
     char name[128], bus[32]; /* bus: as in /sys/bus/pci/devices */
@@ -26,6 +27,7 @@ typedef struct run_plugin {
     const char *name;      /* "CUDA", "HIP" */
     const char *libraries; /* what it computes with, for people: "cuBLASLt 13.1, NCCL 2.28.9" */
     const base_device_table *device;
+    const ops_table *ops;
     const comm_nccl_table *nccl; /* NULL: none */
     /* GPUs that this process may use; BASE_DEVICE, with what to do, where there are none. */
     base_status (*count)(int *count);

@@ -1,6 +1,8 @@
 /* gpu_plugin.c: libddpt_gpu.so as the program sees it (run_plugin.h). */
+#include "gpu_blas.h"
 #include "gpu_device.h"
 #include "gpu_nccl.h"
+#include "gpu_ops.h"
 #include "run_plugin.h"
 
 #include <stdio.h>
@@ -27,15 +29,21 @@ static base_status describe(int index, run_plugin_gpu *gpu)
     return BASE_OK;
 }
 
+static char libraries[128];
+
 static const run_plugin plugin = {.version = RUN_PLUGIN_VERSION,
 #if defined(DDPT_GPU_HIP)
                                   .name = "HIP",
+                                  .nccl = &gpu_nccl_table,
+#elif defined(DDPT_GPU_EMULATED)
+                                  .name = "emulated", /* NCCL knows real GPUs alone */
 #else
                                   .name = "CUDA",
-#endif
-                                  .libraries = "",
-                                  .device = &gpu_device_table,
                                   .nccl = &gpu_nccl_table,
+#endif
+                                  .libraries = libraries,
+                                  .device = &gpu_device_table,
+                                  .ops = &ops_gpu,
                                   .count = gpu_device_count,
                                   .describe = describe,
                                   .are_peers = gpu_device_are_peers};
@@ -47,5 +55,6 @@ const run_plugin *ddpt_plugin(int version, const base_services *services)
     if (version != RUN_PLUGIN_VERSION)
         return NULL;
     base_services_connect(services);
+    gpu_blas_describe(libraries, sizeof libraries);
     return &plugin;
 }

@@ -1,0 +1,299 @@
+/* gpu_blas.c: the library counts columns first. A row-major matrix is to it the transposed one with the same leading
+ * dimension, so that c^T = op(b)^T op(a)^T is what it is asked for: its A is b, its B is a, its D (N, M) is c.
+ */
+#include "gpu_blas.h"
+
+#include "gpu_blas_api.h"
+#include "gpu_device.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What NVIDIA recommends for Hopper; more than any other needs. */
+enum { WORKSPACE_BYTES = 32 << 20 };
+
+/* What a choice depends on: not the addresses, but how they are aligned. */
+typedef struct plan_key {
+    gpu_type type, c_type;
+    int trans_a, trans_b;
+    int64_t m, n, k, lda, ldb, ldc;
+    gpu_epilogue epilogue;
+    uint32_t alignment[4]; /* of b, a and c, in the library's order, and of the bias */
+} plan_key;
+
+typedef struct plan {
+    plan_key key;
+    int usable;
+    gpublasLtMatmulDesc_t desc;
+    gpublasLtMatrixLayout_t layout[3]; /* of b, a and c */
+    gpublasLtMatmulAlgo_t algo;
+} plan;
+
+struct gpu_blas {
+    gpublasLtHandle_t handle;
+    ops_precision precision;
+    void *workspace;
+    plan *plans;
+    int count, room;
+};
+
+/* ---- the library ---- */
+
+#if defined(DDPT_GPU_HIP)
+
+#include <dlfcn.h>
+
+#define DECLARE(name) __typeof__(hipblasLt##name) *name;
+static struct {
+    void *library;
+    GPUBLAS_FUNCTIONS(DECLARE)
+} gpublas_api;
+
+#define DESCRIBE(name) {"hipblasLt" #name, &gpublas_api.name},
+static const struct {
+    const char *name;
+    void *place;
+} functions[] = {GPUBLAS_FUNCTIONS(DESCRIBE)};
+
+static base_status find_library(void)
+{
+    if (gpublas_api.library)
+        return BASE_OK;
+    void *library = dlopen(GPU_BLAS_LIBRARY, RTLD_NOW | RTLD_LOCAL);
+    if (!library)
+        return BASE_FAIL(BASE_DEVICE, "the GPU back end needs hipBLASLt: install it, or use train.device = \"cpu\": %s",
+                         dlerror());
+    for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
+        void *symbol = dlsym(library, functions[i].name);
+        if (!symbol)
+            return BASE_FAIL(BASE_DEVICE, GPU_BLAS_LIBRARY " is of another version: it has no %s", functions[i].name);
+        memcpy(functions[i].place, &symbol, sizeof symbol);
+    }
+    gpublas_api.library = library;
+    return BASE_OK;
+}
+
+/* Its version is known to an open library alone. */
+void gpu_blas_describe(char *text, size_t nbytes)
+{
+    snprintf(text, nbytes, GPU_BLAS_NAME);
+}
+
+#else
+
+static base_status find_library(void)
+{
+    return BASE_OK;
+}
+
+void gpu_blas_describe(char *text, size_t nbytes)
+{
+    size_t version = GPUBLAS(GetVersion)(); /* 130100 */
+    snprintf(text, nbytes, GPU_BLAS_NAME " %zu.%zu", version / 10000, version / 100 % 100);
+}
+
+#endif
+
+static base_status check(gpublasStatus_t status, const char *what)
+{
+    if (status == GPUBLAS_SUCCESS)
+        return BASE_OK;
+    return BASE_FAIL(BASE_DEVICE, GPU_BLAS_NAME " cannot %s: status %d", what, (int)status);
+}
+
+base_status gpu_blas_open(ops_precision precision, gpu_blas **out)
+{
+    gpu_blas *self = calloc(1, sizeof *self);
+    if (!self)
+        return BASE_FAIL(BASE_ERROR, "out of memory for " GPU_BLAS_NAME);
+    *out = self;
+    self->precision = precision;
+    BASE_TRY(find_library());
+    BASE_TRY(check(GPUBLAS(Create)(&self->handle), "start"));
+    return gpu_check(gpuMalloc(&self->workspace, WORKSPACE_BYTES), "give " GPU_BLAS_NAME " memory to work in");
+}
+
+void gpu_blas_close(gpu_blas **out)
+{
+    gpu_blas *self = *out;
+    if (!self)
+        return;
+    for (int i = 0; i < self->count; i++) {
+        for (int j = 0; j < 3; j++)
+            if (self->plans[i].layout[j])
+                GPUBLAS(MatrixLayoutDestroy)(self->plans[i].layout[j]);
+        if (self->plans[i].desc)
+            GPUBLAS(MatmulDescDestroy)(self->plans[i].desc);
+    }
+    free(self->plans);
+    if (self->handle)
+        GPUBLAS(Destroy)(self->handle);
+    if (self->workspace)
+        gpuFree(self->workspace);
+    free(self);
+    *out = NULL;
+}
+
+/* ---- plans ---- */
+
+/* The largest power of two that divides the address, 256 at most. */
+static uint32_t alignment_of(const void *address)
+{
+    uintptr_t bits = (uintptr_t)address | 256;
+    return (uint32_t)(bits & -bits);
+}
+
+static plan_key key_of(const gpu_product *p)
+{
+    plan_key key;
+    memset(&key, 0, sizeof key); /* keys are compared as bytes */
+    key.type = p->type;
+    key.c_type = p->c_type;
+    key.trans_a = p->trans_a != 0;
+    key.trans_b = p->trans_b != 0;
+    key.m = p->m;
+    key.n = p->n;
+    key.k = p->k;
+    key.lda = p->lda;
+    key.ldb = p->ldb;
+    key.ldc = p->ldc;
+    key.epilogue = p->epilogue;
+    key.alignment[0] = alignment_of(p->b);
+    key.alignment[1] = alignment_of(p->a);
+    key.alignment[2] = alignment_of(p->c);
+    key.alignment[3] = alignment_of(p->bias);
+    return key;
+}
+
+static base_status set_desc(plan *p, int attribute, const void *value, size_t nbytes)
+{
+    return check(GPUBLAS(MatmulDescSetAttribute)(p->desc, attribute, value, nbytes), "take an attribute of a product");
+}
+
+static base_status set_bias(plan *p, const gpu_product *product)
+{
+    return product->bias ? set_desc(p, GPUBLAS_DESC_BIAS, &product->bias, sizeof product->bias) : BASE_OK;
+}
+
+static base_status describe_product(const gpu_blas *self, plan *p)
+{
+    static const uint32_t epilogues[] = {GPUBLAS_EPILOGUE_DEFAULT, GPUBLAS_EPILOGUE_BIAS, GPUBLAS_EPILOGUE_RELU,
+                                         GPUBLAS_EPILOGUE_RELU_BIAS, GPUBLAS_EPILOGUE_BIAS_GRADIENT_A};
+    const plan_key *key = &p->key;
+    int tf32 = self->precision == OPS_TF32 && key->type == GPU_F32;
+    int32_t trans_b = key->trans_b ? GPUBLAS_T : GPUBLAS_N, trans_a = key->trans_a ? GPUBLAS_T : GPUBLAS_N;
+    BASE_TRY(check(GPUBLAS(MatmulDescCreate)(&p->desc, tf32 ? GPUBLAS_COMPUTE_TF32 : GPUBLAS_COMPUTE_F32, GPUBLAS_F32),
+                   "describe a product"));
+    BASE_TRY(set_desc(p, GPUBLAS_DESC_TRANS_A, &trans_b, sizeof trans_b));
+    BASE_TRY(set_desc(p, GPUBLAS_DESC_TRANS_B, &trans_a, sizeof trans_a));
+    return set_desc(p, GPUBLAS_DESC_EPILOGUE, &epilogues[key->epilogue], sizeof *epilogues);
+}
+
+/* A matrix (rows, columns) of ours, as stored. */
+static base_status describe_matrix(plan *p, int which, gpu_type type, int64_t rows, int64_t columns, int64_t ld)
+{
+    return check(GPUBLAS(MatrixLayoutCreate)(&p->layout[which], type == GPU_BF16 ? GPUBLAS_BF16 : GPUBLAS_F32,
+                                             (uint64_t)columns, (uint64_t)rows, ld),
+                 "describe a matrix");
+}
+
+static base_status describe_matrices(plan *p)
+{
+    const plan_key *k = &p->key;
+    BASE_TRY(describe_matrix(p, 0, k->type, k->trans_b ? k->n : k->k, k->trans_b ? k->k : k->n, k->ldb));
+    BASE_TRY(describe_matrix(p, 1, k->type, k->trans_a ? k->k : k->m, k->trans_a ? k->m : k->k, k->lda));
+    return describe_matrix(p, 2, k->c_type, k->m, k->n, k->ldc);
+}
+
+static base_status set_preferences(const plan *p, gpublasLtMatmulPreference_t preference)
+{
+    const size_t workspace = WORKSPACE_BYTES;
+    BASE_TRY(
+        check(GPUBLAS(MatmulPreferenceSetAttribute)(preference, GPUBLAS_PREFER_WORKSPACE, &workspace, sizeof workspace),
+              "take a limit of its memory"));
+#if !defined(DDPT_GPU_HIP)
+    static const cublasLtMatmulPreferenceAttributes_t attributes[] = {
+        CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+        CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES};
+    for (int i = 0; i < 4; i++)
+        BASE_TRY(check(GPUBLAS(MatmulPreferenceSetAttribute)(preference, attributes[i],
+                                                             &p->key.alignment[i < 2 ? i : 2], sizeof(uint32_t)),
+                       "take an alignment"));
+#else
+    (void)p;
+#endif
+    return BASE_OK;
+}
+
+/* No algorithm is an answer: `usable` stays 0. */
+static base_status choose(const gpu_blas *self, plan *p)
+{
+    gpublasLtMatmulPreference_t preference = NULL;
+    gpublasLtMatmulHeuristicResult_t result;
+    int found = 0;
+    BASE_TRY(check(GPUBLAS(MatmulPreferenceCreate)(&preference), "make a preference"));
+    base_status status = set_preferences(p, preference);
+    if (status == BASE_OK)
+        p->usable = GPUBLAS(MatmulAlgoGetHeuristic)(self->handle, p->desc, p->layout[0], p->layout[1], p->layout[2],
+                                                    p->layout[2], preference, 1, &result, &found) == GPUBLAS_SUCCESS &&
+                    found > 0;
+    if (p->usable)
+        p->algo = result.algo;
+    GPUBLAS(MatmulPreferenceDestroy)(preference);
+    return status;
+}
+
+/* The bias belongs to the description already when the library looks for an algorithm. */
+static base_status new_plan(gpu_blas *self, const plan_key *key, const gpu_product *product, plan **out)
+{
+    if (self->count == self->room) {
+        int room = self->room ? 2 * self->room : 64;
+        plan *more = realloc(self->plans, (size_t)room * sizeof *more);
+        if (!more)
+            return BASE_FAIL(BASE_ERROR, "out of memory for products of matrices");
+        self->plans = more;
+        self->room = room;
+    }
+    plan *p = &self->plans[self->count++];
+    memset(p, 0, sizeof *p);
+    p->key = *key;
+    *out = p;
+    BASE_TRY(describe_product(self, p));
+    BASE_TRY(set_bias(p, product));
+    BASE_TRY(describe_matrices(p));
+    return choose(self, p);
+}
+
+/* A step has some dozens of them, so that looking through all is cheap beside a launch. */
+static base_status find_plan(gpu_blas *self, const gpu_product *product, plan **out)
+{
+    const plan_key key = key_of(product);
+    for (int i = 0; i < self->count; i++)
+        if (memcmp(&self->plans[i].key, &key, sizeof key) == 0) {
+            *out = &self->plans[i];
+            return BASE_OK;
+        }
+    return new_plan(self, &key, product, out);
+}
+
+int gpu_blas_can(gpu_blas *self, const gpu_product *product)
+{
+    plan *p = NULL;
+    return find_plan(self, product, &p) == BASE_OK && p->usable;
+}
+
+base_status gpu_blas_multiply(gpu_blas *self, gpuStream_t stream, const gpu_product *product)
+{
+    const float one = 1.0f, keep = product->accumulate ? 1.0f : 0.0f;
+    plan *p = NULL;
+    BASE_TRY(find_plan(self, product, &p));
+    if (!p->usable)
+        return BASE_FAIL(BASE_DEVICE, GPU_BLAS_NAME " has no way to a product of %lld x %lld x %lld",
+                         (long long)product->m, (long long)product->n, (long long)product->k);
+    BASE_TRY(set_bias(p, product));
+    return check(GPUBLAS(Matmul)(self->handle, p->desc, &one, product->b, p->layout[0], product->a, p->layout[1], &keep,
+                                 product->c, p->layout[2], product->c, p->layout[2], &p->algo, self->workspace,
+                                 WORKSPACE_BYTES, stream),
+                 "multiply");
+}

@@ -1,0 +1,150 @@
+/* gpu_conv.c: convolution as products with the patches of the image (gpu_im2col), for as many samples at a time as
+ * their patches fit into a bounded memory. A 1x1 kernel's patches are the image itself.
+ */
+#include "gpu_context.h"
+
+#include <stdlib.h>
+
+struct ops_conv {
+    ops_context *context;
+    ops_conv2d op;
+    int64_t oh, ow;
+    int64_t patch;   /* elements of one: KH KW C */
+    int64_t samples; /* whose patches are there at a time */
+    int direct;      /* x itself is the patches */
+};
+
+static int64_t pixels(const ops_conv *conv, int64_t samples)
+{
+    return samples * conv->oh * conv->ow;
+}
+
+static base_status reserve(ops_context *self, size_t nbytes)
+{
+    if (nbytes <= self->patch_bytes)
+        return BASE_OK;
+    if (self->patches) {
+        BASE_TRY(gpu_check(gpuStreamSynchronize(self->stream), "finish its work"));
+        gpuFree(self->patches);
+    }
+    self->patches = NULL;
+    self->patch_bytes = 0;
+    gpuError_t error = gpuMalloc(&self->patches, nbytes);
+    if (error != gpuSuccess)
+        return BASE_FAIL(BASE_DEVICE,
+                         "out of memory on the GPU: %.1f MiB are wanted for the patches of a convolution: use a "
+                         "smaller train.batch: %s",
+                         (double)nbytes * 0x1p-20, gpuGetErrorString(error));
+    self->patch_bytes = nbytes;
+    return BASE_OK;
+}
+
+static base_status make_ready(ops_conv *self, int64_t max_batch)
+{
+    const ops_conv2d *op = &self->op;
+    self->oh = ops_window_output(op->h, op->kernel_h, op->stride_h, op->pad_h);
+    self->ow = ops_window_output(op->w, op->kernel_w, op->stride_w, op->pad_w);
+    if (self->oh <= 0 || self->ow <= 0)
+        return BASE_FAIL(BASE_USAGE,
+                         "a kernel of %lldx%lld does not fit into an image of %lldx%lld with padding %lldx%lld",
+                         (long long)op->kernel_h, (long long)op->kernel_w, (long long)op->h, (long long)op->w,
+                         (long long)op->pad_h, (long long)op->pad_w);
+    self->patch = op->kernel_h * op->kernel_w * op->c;
+    self->direct = op->kernel_h == 1 && op->kernel_w == 1 && op->stride_h == 1 && op->stride_w == 1 && op->pad_h == 0 &&
+                   op->pad_w == 0;
+    int64_t most = max_batch > 0 ? max_batch : 1;
+    self->samples = most;
+    if (self->direct)
+        return BASE_OK;
+    int64_t sample_bytes = pixels(self, 1) * self->patch * (self->context->type == GPU_BF16 ? 2 : 4);
+    int64_t room = (int64_t)self->context->patch_bytes_most / sample_bytes;
+    self->samples = room < 1 ? 1 : room < most ? room : most;
+    return reserve(self->context, (size_t)(self->samples * sample_bytes));
+}
+
+base_status ops_conv2d_create_gpu(ops_context *self, const ops_conv2d *op, int64_t max_batch, ops_conv **conv)
+{
+    *conv = calloc(1, sizeof **conv);
+    if (!*conv)
+        return BASE_FAIL(BASE_ERROR, "out of memory for a convolution");
+    **conv = (ops_conv){.context = self, .op = *op};
+    base_status status = make_ready(*conv, max_batch);
+    if (status != BASE_OK)
+        ops_conv2d_destroy_gpu(conv);
+    return status;
+}
+
+void ops_conv2d_destroy_gpu(ops_conv **conv)
+{
+    free(*conv);
+    *conv = NULL;
+}
+
+/* The patches of `samples` images from x on. */
+static base_status make_patches(ops_context *self, const ops_conv *conv, int64_t samples, const void *x,
+                                const void **patches)
+{
+    *patches = conv->direct ? x : self->patches;
+    if (conv->direct)
+        return BASE_OK;
+    return gpu_launched(gpu_im2col(self->stream, self->type, &conv->op, samples, x, self->patches));
+}
+
+static const void *image_at(const ops_conv *conv, const void *x, int64_t sample)
+{
+    return gpu_at(conv->context, x, sample * conv->op.h * conv->op.w * conv->op.c);
+}
+
+static void *output_at(const ops_conv *conv, const void *y, int64_t sample)
+{
+    return y ? gpu_at(conv->context, y, pixels(conv, sample) * conv->op.n) : NULL;
+}
+
+base_status ops_conv2d_forward_gpu(ops_context *self, ops_conv *conv, int64_t batch, const void *x, const float *w,
+                                   const float *b, void *y, void *z)
+{
+    for (int64_t from = 0, samples; from < batch; from += samples) {
+        const void *patches;
+        samples = conv->samples < batch - from ? conv->samples : batch - from;
+        BASE_TRY(make_patches(self, conv, samples, image_at(conv, x, from), &patches));
+        BASE_TRY(gpu_layer_forward(self, conv->op.activation, pixels(conv, samples), conv->op.n, conv->patch, patches,
+                                   w, b, output_at(conv, y, from), output_at(conv, z, from)));
+    }
+    return BASE_OK;
+}
+
+/* dx of some samples. Their patches' gradients take the place of the patches. */
+static base_status backward_data(ops_context *self, const ops_conv *conv, int64_t samples, const void *dz,
+                                 const float *w, void *dx, int accumulate)
+{
+    gpu_product product = gpu_product_data(self, pixels(conv, samples), conv->op.n, conv->patch, dz, w,
+                                           conv->direct ? dx : self->patches, conv->direct && accumulate);
+    BASE_TRY(gpu_blas_multiply(self->blas, self->stream, &product));
+    if (conv->direct)
+        return BASE_OK;
+    return gpu_launched(gpu_col2im(self->stream, self->type, &conv->op, samples, self->patches, dx, accumulate));
+}
+
+base_status ops_conv2d_backward_gpu(ops_context *self, ops_conv *conv, int64_t batch, const void *x, const float *w,
+                                    const void *y, const void *z, void *dy, void *dw, void *db, void *dx,
+                                    int accumulate)
+{
+    const int64_t n = conv->op.n;
+    if (batch == 0) {
+        BASE_TRY(gpu_launched(gpuMemsetAsync(dw, 0, (size_t)(conv->patch * n) * sizeof(float), self->stream)));
+        return db ? gpu_launched(gpuMemsetAsync(db, 0, (size_t)n * sizeof(float), self->stream)) : BASE_OK;
+    }
+    BASE_TRY(gpu_launched(gpu_bias_activation_backward(self->stream, self->type, conv->op.activation,
+                                                       pixels(conv, batch), n, y, z, dy, db, self->scratch)));
+    for (int64_t from = 0, samples; from < batch; from += samples) {
+        const void *patches, *dz = output_at(conv, dy, from);
+        samples = conv->samples < batch - from ? conv->samples : batch - from;
+        BASE_TRY(make_patches(self, conv, samples, image_at(conv, x, from), &patches));
+        gpu_product product =
+            gpu_product_weights(self, pixels(conv, samples), n, conv->patch, patches, dz, dw, from > 0);
+        BASE_TRY(gpu_blas_multiply(self->blas, self->stream, &product));
+        if (dx)
+            BASE_TRY(backward_data(self, conv, samples, dz, w, (void *)image_at(conv, dx, from), accumulate));
+    }
+    return BASE_OK;
+}

@@ -1,0 +1,166 @@
+/* gpu_dense.c: products, and the layers made of them: bias and activation ride on the product where the library has
+ * them. GELU does not: the library's is the approximation by tanh.
+ */
+#include "gpu_context.h"
+
+gpu_product gpu_product_forward(const ops_context *self, int64_t m, int64_t n, int64_t k, const void *x, const float *w,
+                                void *y)
+{
+    return (gpu_product){.type = self->type,
+                         .c_type = self->type,
+                         .m = m,
+                         .n = n,
+                         .k = k,
+                         .lda = k,
+                         .ldb = n,
+                         .ldc = n,
+                         .a = x,
+                         .b = gpu_operand(self, w),
+                         .c = y};
+}
+
+gpu_product gpu_product_data(const ops_context *self, int64_t m, int64_t n, int64_t k, const void *dy, const float *w,
+                             void *dx, int accumulate)
+{
+    return (gpu_product){.type = self->type,
+                         .c_type = self->type,
+                         .trans_b = 1,
+                         .accumulate = accumulate,
+                         .m = m,
+                         .n = k,
+                         .k = n,
+                         .lda = n,
+                         .ldb = n,
+                         .ldc = k,
+                         .a = dy,
+                         .b = gpu_operand(self, w),
+                         .c = dx};
+}
+
+gpu_product gpu_product_weights(const ops_context *self, int64_t m, int64_t n, int64_t k, const void *x, const void *dy,
+                                float *dw, int accumulate)
+{
+    return (gpu_product){.type = self->type,
+                         .c_type = GPU_F32,
+                         .trans_a = 1,
+                         .accumulate = accumulate,
+                         .m = k,
+                         .n = n,
+                         .k = m,
+                         .lda = k,
+                         .ldb = n,
+                         .ldc = n,
+                         .a = x,
+                         .b = dy,
+                         .c = dw};
+}
+
+base_status ops_gemm_gpu(ops_context *self, int trans_a, int trans_b, int64_t m, int64_t n, int64_t k, const void *a,
+                         int64_t lda, const void *b, int64_t ldb, int accumulate, void *c, int64_t ldc)
+{
+    const gpu_product product = {.type = self->type,
+                                 .c_type = self->type,
+                                 .trans_a = trans_a,
+                                 .trans_b = trans_b,
+                                 .accumulate = accumulate,
+                                 .m = m,
+                                 .n = n,
+                                 .k = k,
+                                 .lda = lda,
+                                 .ldb = ldb,
+                                 .ldc = ldc,
+                                 .a = a,
+                                 .b = b,
+                                 .c = c};
+    if (m == 0 || n == 0)
+        return BASE_OK;
+    if (k > 0)
+        return gpu_blas_multiply(self->blas, self->stream, &product);
+    const size_t size = self->type == GPU_BF16 ? 2 : 4; /* an empty sum */
+    for (int64_t row = 0; row < m && !accumulate; row++)
+        BASE_TRY(
+            gpu_launched(gpuMemsetAsync((char *)c + (size_t)(row * ldc) * size, 0, (size_t)n * size, self->stream)));
+    return BASE_OK;
+}
+
+static int rides_on_product(ops_activation activation)
+{
+    return activation == OPS_RELU || activation == OPS_IDENTITY;
+}
+
+/* What the library should do after the product. */
+static gpu_epilogue epilogue_of(ops_activation activation, const float *b)
+{
+    if (activation == OPS_RELU)
+        return b ? GPU_EPILOGUE_BIAS_RELU : GPU_EPILOGUE_RELU;
+    return b ? GPU_EPILOGUE_BIAS : GPU_EPILOGUE_NONE;
+}
+
+base_status gpu_layer_forward(ops_context *self, ops_activation activation, int64_t m, int64_t n, int64_t k,
+                              const void *x, const float *w, const float *b, void *y, void *z)
+{
+    const int keeps = ops_activation_keeps_input(activation);
+    gpu_product product = gpu_product_forward(self, m, n, k, x, w, keeps ? z : y);
+    const void *bias = gpu_operand(self, b);
+    if (m == 0)
+        return BASE_OK;
+    product.epilogue = epilogue_of(activation, b);
+    product.bias = (void *)bias;
+    if (gpu_blas_can(self->blas, &product)) {
+        BASE_TRY(gpu_blas_multiply(self->blas, self->stream, &product));
+        if (rides_on_product(activation))
+            return BASE_OK;
+        return gpu_launched(gpu_activation_forward(self->stream, self->type, activation, m * n, product.c, y));
+    }
+    product.epilogue = GPU_EPILOGUE_NONE;
+    product.bias = NULL;
+    product.c = y;
+    BASE_TRY(gpu_blas_multiply(self->blas, self->stream, &product));
+    return gpu_launched(gpu_bias_activation(self->stream, self->type, activation, m, n, bias, y, keeps ? z : NULL));
+}
+
+base_status ops_dense_forward_gpu(ops_context *self, const ops_dense *op, int64_t m, const void *x, const float *w,
+                                  const float *b, void *y, void *z)
+{
+    return gpu_layer_forward(self, op->activation, m, op->n, op->k, x, w, b, y, z);
+}
+
+base_status ops_dense_backward_data_gpu(ops_context *self, const ops_dense *op, int64_t m, const float *w,
+                                        const void *y, const void *z, void *dy, void *dx, int accumulate)
+{
+    if (m == 0)
+        return BASE_OK;
+    BASE_TRY(gpu_launched(gpu_bias_activation_backward(self->stream, self->type, op->activation, m, op->n, y, z, dy,
+                                                       NULL, self->scratch)));
+    if (!dx)
+        return BASE_OK;
+    const gpu_product product = gpu_product_data(self, m, op->n, op->k, dy, w, dx, accumulate);
+    return gpu_blas_multiply(self->blas, self->stream, &product);
+}
+
+static base_status zero(ops_context *self, float *x, int64_t count)
+{
+    return gpu_launched(gpuMemsetAsync(x, 0, (size_t)count * sizeof *x, self->stream));
+}
+
+base_status ops_dense_backward_weights_gpu(ops_context *self, const ops_dense *op, int64_t m, int64_t from, int64_t to,
+                                           const void *x, const void *dz, float *dw, float *db)
+{
+    if (m == 0) {
+        BASE_TRY(zero(self, dw + from * op->n, (to - from) * op->n));
+        return db ? zero(self, db, op->n) : BASE_OK;
+    }
+    gpu_product product = gpu_product_weights(self, m, op->n, op->k, gpu_at(self, x, from), dz, dw + from * op->n, 0);
+    product.m = to - from;
+    if (db) {
+        product.epilogue = GPU_EPILOGUE_BIAS_GRADIENT;
+        product.bias = db;
+        if (to > from && gpu_blas_can(self->blas, &product))
+            return gpu_blas_multiply(self->blas, self->stream, &product);
+        product.epilogue = GPU_EPILOGUE_NONE;
+        product.bias = NULL;
+        BASE_TRY(gpu_launched(gpu_bias_activation_backward(self->stream, self->type, OPS_IDENTITY, m, op->n, NULL, NULL,
+                                                           (void *)dz, db, self->scratch)));
+    }
+    return to > from ? gpu_blas_multiply(self->blas, self->stream, &product) : BASE_OK;
+}

@@ -1,0 +1,13 @@
+/* gpu_ops.h: the GPU back end's table of ops.h.
+ *
+ * Its tensors are floats, or bfloat16 where precision is OPS_BF16; sums of gradients are floats (wide_sums 0), dense
+ * gradients are those of the rank's own samples (joint_sums 0), and slots return before their work is done.
+ */
+#ifndef GPU_OPS_H
+#define GPU_OPS_H
+
+#include "ops.h"
+
+extern const ops_table ops_gpu;
+
+#endif
