@@ -64,8 +64,8 @@ template <int N> struct bias_tile {
     static constexpr int LANES = N == 1 ? 32 : 8, HEIGHT = GPU_THREADS / LANES, COLUMNS = LANES * N;
 };
 
-/* Blocks worth having, and the rows that each thread of a lone part may take. */
-constexpr int64_t BIAS_BLOCKS = 528, BIAS_ROWS = 16;
+/* Rows that each thread of a lone part may take. */
+constexpr int64_t BIAS_ROWS = 16;
 /* Rows whose loads are under way at a time. */
 constexpr int BIAS_AHEAD = 4;
 
@@ -168,7 +168,7 @@ static gpuError_t bias_backward_in(gpuStream_t stream, bias_backward_op<T> op, f
 {
     using tile = bias_tile<N>;
     const int64_t tiles = gpu_ceil_div(op.n, tile::COLUMNS), most = gpu_ceil_div(op.rows, tile::HEIGHT * BIAS_ROWS / 2);
-    int64_t parts = gpu_ceil_div(BIAS_BLOCKS, tiles);
+    int64_t parts = gpu_ceil_div(GPU_BLOCKS_SUMS, tiles);
     parts = op.rows <= tile::HEIGHT * BIAS_ROWS ? 1 : parts < most ? parts : most;
     op.rows_a_part = gpu_ceil_div(op.rows, parts);
     op.db = db;

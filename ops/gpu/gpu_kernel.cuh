@@ -18,7 +18,14 @@ extern "C" {
 
 constexpr int GPU_THREADS = 256; /* a block */
 constexpr int GPU_WARPS = GPU_THREADS / GPU_WARP;
-constexpr int64_t GPU_BLOCKS_MAX = 2112; /* of a loop over a grid: 16 a multiprocessor of a H100 */
+
+/* Blocks of a loop over a grid at most, 16 a multiprocessor of a H100, and of one whose blocks' sums are added up, 4.
+ * The emulator's are few, so that small tensors show what comes after a first round. */
+#if defined(DDPT_GPU_EMULATED)
+constexpr int GPU_BLOCKS_MAX = 20, GPU_BLOCKS_SUMS = 12;
+#else
+constexpr int GPU_BLOCKS_MAX = 2112, GPU_BLOCKS_SUMS = 528;
+#endif
 
 /* ---- sums over a warp and a block ---- */
 

@@ -5,12 +5,6 @@
 
 #include <math.h>
 
-/* Blocks at most; the emulator's are few, so that the tests see blocks that take several rows. */
-#if defined(DDPT_GPU_EMULATED)
-enum { LOSS_BLOCKS = 12 };
-#else
-enum { LOSS_BLOCKS = 528 };
-#endif
 enum { LOSS_SHORT = 1024, LOSS_ALONE = 128 }; /* columns; rows that one block takes faster than two launches do */
 enum { LOSS_LONG_THREADS = 1024, LOSS_WARPS = LOSS_LONG_THREADS / GPU_WARP };
 
@@ -277,7 +271,7 @@ static gpuError_t loss_launch(gpuStream_t stream, void (*kernel)(loss_rows, cons
 
 static unsigned loss_blocks(int64_t blocks)
 {
-    return (unsigned)(blocks < 1 ? 1 : blocks < LOSS_BLOCKS ? blocks : (int64_t)LOSS_BLOCKS);
+    return (unsigned)(blocks < 1 ? 1 : blocks < GPU_BLOCKS_SUMS ? blocks : GPU_BLOCKS_SUMS);
 }
 
 template <int EACH, bool SOFTMAX, typename T>

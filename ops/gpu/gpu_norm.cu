@@ -3,7 +3,7 @@
 #include "gpu_activation.cuh"
 #include "gpu_sums.cuh"
 
-enum { ELEMENT_GROUPS = 4, ELEMENT_BLOCKS = 2 * GPU_COLUMNS_BLOCKS }; /* of the loops that sum nothing */
+enum { ELEMENT_GROUPS = 4, ELEMENT_BLOCKS = 2 * GPU_BLOCKS_SUMS }; /* of the loops that sum nothing */
 
 /* Launches over (R, C) as gpu_sums.cuh says, `parts` blocks along the rows. */
 static dim3 norm_blocks(const gpu_columns *k, int64_t parts)
@@ -15,7 +15,7 @@ static dim3 norm_blocks(const gpu_columns *k, int64_t parts)
 static int64_t norm_parts(const gpu_columns *k, double *sums, float *scratch, double **part)
 {
     const int64_t room = GPU_SCRATCH_FLOATS / 2 / (2 * k->c);
-    const int64_t parts = gpu_columns_parts(k, 4, GPU_COLUMNS_BLOCKS);
+    const int64_t parts = gpu_columns_parts(k, 4, GPU_BLOCKS_SUMS);
     const int64_t taken = parts < room ? parts : room;
     *part = taken > 1 ? (double *)scratch : sums;
     return taken > 1 ? taken : 1;

@@ -190,8 +190,6 @@ gpuError_t gpu_adam_update(gpuStream_t stream, const ops_adam *op, const ops_ste
 
 /* ---- clipping ---- */
 
-enum { SQUARES_BLOCKS = 528 };
-
 /* The same elements meet in the same order whether x is aligned or not. */
 template <bool ALIGNED>
 static __global__ void __launch_bounds__(GPU_THREADS) square_sums(const int64_t count, const float *x, double *part)
@@ -231,7 +229,7 @@ gpuError_t gpu_sum_of_squares(gpuStream_t stream, int64_t count, const float *x,
                               float *scratch)
 {
     const int64_t worth = gpu_ceil_div(count, 16 * GPU_THREADS);
-    const unsigned blocks = (unsigned)(worth < 1 ? 1 : worth < SQUARES_BLOCKS ? worth : (int64_t)SQUARES_BLOCKS);
+    const unsigned blocks = (unsigned)(worth < 1 ? 1 : worth < GPU_BLOCKS_SUMS ? worth : GPU_BLOCKS_SUMS);
     double *part = blocks > 1 || accumulate ? (double *)scratch : result;
     const gpuError_t error = GPU_LAUNCH(((uintptr_t)x % 16 == 0 ? square_sums<true> : square_sums<false>), blocks,
                                         GPU_THREADS, stream, count, x, part);

@@ -10,8 +10,7 @@
 
 #include "gpu_kernel.cuh"
 
-/* A device keeps two blocks a multiprocessor at work: 132 of them, twice. */
-enum { GPU_COLUMNS_THREADS = 512, GPU_COLUMNS_BLOCKS = 528 };
+enum { GPU_COLUMNS_THREADS = 512 };
 
 typedef struct gpu_columns {
     int64_t elements, c;

@@ -1,10 +1,6 @@
 /* gpu_emulator_block.cpp: the threads of a block as fibers. A fiber takes thread after thread until one of them waits
  * at a meeting point; then the next fiber goes on. So a kernel without meeting points costs no switch. */
-#undef _FORTIFY_SOURCE /* its longjmp refuses to go to another stack */
-
 #include "gpu_emulator_internal.h"
-
-#include <csetjmp>
 
 #include <cstdio>
 #include <cstdlib>
@@ -16,7 +12,8 @@
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/common_interface_defs.h>
 #else
-/* AddressSanitizer must be told of other stacks. */
+/* AddressSanitizer must be told of other stacks. That is all it must know of a jump; to clean the stack that is left,
+ * as it does before every longjmp, would take most of a kernel's time. */
 static inline void __sanitizer_start_switch_fiber(void **, const void *, size_t)
 {
 }
@@ -25,6 +22,8 @@ static inline void __sanitizer_finish_switch_fiber(void *, const void **, size_t
 }
 #endif
 
+#define NOT_INSTRUMENTED __attribute__((noinline, no_sanitize("address")))
+
 enum { WARP = 32, THREADS_MAX = 1024, STACK_BYTES = 256 << 10 };
 
 thread_local gpu_emulator_place gpu_emulator_here;
@@ -32,11 +31,14 @@ thread_local gpu_emulator_place gpu_emulator_here;
 namespace
 {
 
+/* For the compiler's own setjmp, which keeps three registers; the C library's costs several times as much. */
+typedef void *place_in_code[5];
+
 /* Entered by its ucontext once, then by jumps, which spare the system calls of swapcontext. */
 struct fiber {
     ucontext_t context;
     bool entered;
-    jmp_buf place;
+    place_in_code place;
     void *fake; /* AddressSanitizer's */
     int thread; /* that it runs */
 };
@@ -63,7 +65,7 @@ struct block {
     fiber *running;
     meeting everyone;
     warp warps[THREADS_MAX / WARP];
-    jmp_buf scheduler;
+    place_in_code scheduler;
     const void *scheduler_stack;
     size_t scheduler_stack_bytes;
 };
@@ -89,23 +91,36 @@ void set_place(int thread)
     gpu_emulator_here.thread = dim3(t % size.x, t / size.x % size.y, t / size.x / size.y);
 }
 
-/* From the running fiber back to run_block; returns when run_block goes on with the fiber. */
-void leave(fiber *f)
+fiber *pop_ready()
 {
-    __sanitizer_start_switch_fiber(&f->fake, self->scheduler_stack, self->scheduler_stack_bytes);
-    if (_setjmp(f->place) == 0)
-        _longjmp(self->scheduler, 1);
-    __sanitizer_finish_switch_fiber(f->fake, &self->scheduler_stack, &self->scheduler_stack_bytes);
+    fiber *f = self->ready.front();
+    self->ready.pop_front();
+    return f;
 }
 
-void enter(fiber *f)
+/* From the running fiber to the next that is ready, or back to run_block, which starts new ones; returns when somebody
+ * goes on with the fiber. */
+NOT_INSTRUMENTED void leave(fiber *f)
+{
+    fiber *next = self->next < self->threads || self->ready.empty() ? nullptr : pop_ready();
+    self->running = next;
+    if (next)
+        __sanitizer_start_switch_fiber(&f->fake, next->context.uc_stack.ss_sp, next->context.uc_stack.ss_size);
+    else
+        __sanitizer_start_switch_fiber(&f->fake, self->scheduler_stack, self->scheduler_stack_bytes);
+    if (__builtin_setjmp(f->place) == 0)
+        __builtin_longjmp(next ? next->place : self->scheduler, 1);
+    __sanitizer_finish_switch_fiber(f->fake, nullptr, nullptr);
+}
+
+NOT_INSTRUMENTED void enter(fiber *f)
 {
     void *fake = nullptr;
     self->running = f;
     __sanitizer_start_switch_fiber(&fake, f->context.uc_stack.ss_sp, f->context.uc_stack.ss_size);
-    if (_setjmp(self->scheduler) == 0) {
+    if (__builtin_setjmp(self->scheduler) == 0) {
         if (f->entered)
-            _longjmp(f->place, 1);
+            __builtin_longjmp(f->place, 1);
         f->entered = true;
         setcontext(&f->context);
     }
@@ -151,7 +166,7 @@ void meet(meeting &point, int count, const char *file, int line)
     if (point.waiting.empty()) {
         point.file = file;
         point.line = line;
-    } else if (point.line != line || strcmp(point.file, file) != 0) {
+    } else if (point.line != line || (point.file != file && strcmp(point.file, file) != 0)) {
         fprintf(stderr, "gpu emulator: others wait at %s:%d\n", point.file, point.line);
         give_up("waits elsewhere", file, line);
     }
@@ -178,9 +193,7 @@ fiber *pick()
     }
     if (self->ready.empty())
         return nullptr;
-    fiber *f = self->ready.front();
-    self->ready.pop_front();
-    return f;
+    return pop_ready();
 }
 
 void run_block(int threads)

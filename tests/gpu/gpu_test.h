@@ -15,6 +15,13 @@
 /* The stream of the tests. */
 extern gpuStream_t gpu_test_stream;
 
+/* A shape that takes several rounds of a grid: the emulator's grids are small (gpu_kernel.cuh). */
+#if defined(DDPT_GPU_EMULATED)
+#define GPU_TEST_LONG(on_emulator, on_gpu) (on_emulator)
+#else
+#define GPU_TEST_LONG(on_emulator, on_gpu) (on_gpu)
+#endif
+
 /* Setup and teardown of a group, teardown of a test: a test is cmocka_unit_test_teardown(name, gpu_test_end). */
 int gpu_test_begin_group(void **state);
 int gpu_test_end_group(void **state);

@@ -9,9 +9,9 @@
 #include <cmocka.h>
 
 static const gpu_type types[] = {GPU_F32, GPU_BF16};
-static const int64_t counts[] = {0, 1, 3, 7, 8, 17, 33, 127, 4096, 20011};
+static const int64_t counts[] = {0, 1, 3, 7, 8, 17, 33, 127, 4096, 9011};
 /* More than all threads of the largest grid take at once. */
-static const int64_t long_count = 5000003;
+static const int64_t long_count = GPU_TEST_LONG(50003, 5000003);
 
 enum { TYPES = 2, COUNTS = sizeof counts / sizeof counts[0] };
 
@@ -220,8 +220,8 @@ static void columns_side_by_side(void **state)
             for (size_t r = 0; r < sizeof rows / sizeof rows[0]; r++)
                 concat_case(types[t], rows[r], widths[w]);
     /* More than one turn of the largest grid. */
-    concat_case(GPU_F32, 100003, (const int64_t[]){7, 28, 1});
-    concat_case(GPU_F32, 100003, (const int64_t[]){28, 4, 4});
+    concat_case(GPU_F32, GPU_TEST_LONG(3003, 100003), (const int64_t[]){7, 28, 1});
+    concat_case(GPU_F32, GPU_TEST_LONG(3003, 100003), (const int64_t[]){28, 4, 4});
 }
 
 static void type_case(int64_t count)

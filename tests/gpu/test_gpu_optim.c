@@ -17,13 +17,14 @@ typedef struct range_case {
     int offset[ARRAYS + 1];
 } range_case;
 
-static const range_case ranges[] = {{0, {0, 0, 0, 0, 0}},    {1, {0, 0, 0, 0, -1}},    {3, {1, 1, 1, 1, 1}},
-                                    {4, {0, 0, 0, 0, 0}},    {5, {3, 3, 3, 3, 3}},     {17, {2, 2, 2, 2, 2}},
-                                    {33, {0, 1, 2, 3, 0}},   {127, {1, 1, 1, 1, 2}},   {1031, {0, 0, 0, 0, -1}},
-                                    {1031, {1, 5, 1, 5, 5}}, {1031, {0, 0, 1, 0, 0}},  {1032, {3, 3, 3, 0, -1}},
-                                    {2, {3, 3, 3, 3, 3}},    {70003, {3, 7, 3, 7, 3}}, {70003, {0, 0, 0, 0, 1}}};
+static const range_case ranges[] = {{0, {0, 0, 0, 0, 0}},    {1, {0, 0, 0, 0, -1}},   {3, {1, 1, 1, 1, 1}},
+                                    {4, {0, 0, 0, 0, 0}},    {5, {3, 3, 3, 3, 3}},    {17, {2, 2, 2, 2, 2}},
+                                    {33, {0, 1, 2, 3, 0}},   {127, {1, 1, 1, 1, 2}},  {1031, {0, 0, 0, 0, -1}},
+                                    {1031, {1, 5, 1, 5, 5}}, {1031, {0, 0, 1, 0, 0}}, {1032, {3, 3, 3, 0, -1}},
+                                    {2, {3, 3, 3, 3, 3}},    {7003, {3, 7, 3, 7, 3}}, {7003, {0, 0, 0, 0, 1}}};
 /* More than all threads of the largest grid take at once, in packs and one by one. */
-static const range_case long_ranges[] = {{2500003, {0, 0, 0, 0, 0}}, {700001, {0, 1, 0, 0, 0}}};
+static const range_case long_ranges[] = {{GPU_TEST_LONG(50003, 2500003), {0, 0, 0, 0, 0}},
+                                         {GPU_TEST_LONG(20003, 700001), {0, 1, 0, 0, 0}}};
 
 typedef struct arrays {
     const range_case *range;
@@ -183,7 +184,7 @@ static void adam_follows_its_formula(void **state)
 static void sums_of_squares(void **state)
 {
     (void)state;
-    static const int64_t counts[] = {0, 1, 3, 17, 127, 4096, 4097, 70003, 2500003};
+    static const int64_t counts[] = {0, 1, 3, 17, 127, 4096, 4097, GPU_TEST_LONG(70003, 2500003)};
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
         uint64_t random = 83;
         float *x = gpu_test_host((size_t)counts[i] * sizeof *x);
