@@ -36,14 +36,22 @@ static base_status parse(int argc, char **argv, step_options *options)
     return command_operand("bench step", "a config file", argc, argv, optind, &options->config);
 }
 
+/* A device that computes behind the host is not held up after every step. */
+static int meets_after(int64_t done, int64_t steps)
+{
+    enum { EVERY = 50 };
+    return done == run_stats_warmup(steps) || done % EVERY == 0 || done == steps;
+}
+
 static base_status timed_steps(run_job *job, int64_t steps, run_stats *stats)
 {
+    base_phases phases = {0};
     for (int64_t step = 0; step < steps; step++) {
-        base_phases phases = {0};
         run_step_result result;
-        BASE_TRY(run_step_train(job, &(run_step_order){.step = step, .meets = 1}, &phases, &result));
-        base_phases_switch(&phases, BASE_PHASE_OTHER);
-        run_stats_add(stats, 1, result.samples, &phases);
+        run_step_order order = {.step = step, .meets = meets_after(step + 1, steps)};
+        BASE_TRY(run_step_train(job, &order, &phases, &result));
+        if (result.steps > 0)
+            run_stats_add(stats, result.steps, result.samples, &phases);
         if (result.interrupted)
             return BASE_FAIL(BASE_INTERRUPTED, "interrupted after step %" PRId64 " of %" PRId64, step + 1, steps);
     }
@@ -71,7 +79,8 @@ static void print_text(const run_job *job, const run_performance *p, const run_e
             printf(" %s %.3f%s", base_phase_name((base_phase)i), p->phases_ms[i], i < BASE_PHASE_OTHER ? " " : "\n");
     printf("GFLOP/s     %.1f", e->gflops);
     if (isfinite(e->mfu))
-        printf(", %.1f %% of the %.1f that GEMM reaches on the cores at work", 100.0 * e->mfu, e->peak_gflops);
+        printf(", %.1f %% of the %.1f that GEMM reaches on the %s at work", 100.0 * e->mfu, e->peak_gflops,
+               job->choice.plugin ? "GPUs" : "cores");
     putchar('\n');
 }
 

@@ -12,7 +12,7 @@
 #include <stddef.h>
 
 /* Grows with every change of what stands here or in the tables: plug-in and program belong to the same build. */
-enum { RUN_PLUGIN_VERSION = 4 };
+enum { RUN_PLUGIN_VERSION = 5 };
 
 typedef struct run_plugin_gpu {
     char name[128], bus[32]; /* bus: as in /sys/bus/pci/devices */
@@ -33,6 +33,7 @@ typedef struct run_plugin {
     base_status (*count)(int *count);
     base_status (*describe)(int index, run_plugin_gpu *gpu);
     int (*are_peers)(int a, int b); /* 1: linked directly */
+    void (*mark)(const char *name); /* a phase of the run begins: for profilers; NULL where there is no such thing */
 } run_plugin;
 
 /* The one symbol of the library. NULL: made for another version of this header. */

@@ -28,13 +28,18 @@ typedef struct step_work {
     double lr;
 } step_work;
 
-/* Phases of a step that follows one without a meeting go on where that one's ended. */
-static void begin_phases(const run_job *job, base_phases *phases)
+/* Phases of a step that follows one without a meeting go on where that one's ended, with the wait for the device if it
+ * is too far behind. */
+static base_status begin_phases(const run_job *job, base_phases *phases)
 {
-    if (run_flight_steps(job->flight) == 0)
+    if (run_flight_steps(job->flight) == 0) {
         base_phases_start(phases, BASE_PHASE_DATA);
-    else
-        base_phases_switch(phases, BASE_PHASE_DATA);
+        return BASE_OK;
+    }
+    base_phases_switch(phases, BASE_PHASE_BACKWARD);
+    BASE_TRY(run_flight_room(job->flight));
+    base_phases_switch(phases, BASE_PHASE_DATA);
+    return BASE_OK;
 }
 
 static base_status take_batch(step_work *self, int64_t step)
@@ -135,8 +140,7 @@ base_status run_step_train(run_job *job, const run_step_order *order, base_phase
 {
     step_work work = {.job = job, .phases = phases};
     *result = (run_step_result){0};
-    begin_phases(job, phases);
-    BASE_TRY(run_flight_room(job->flight));
+    BASE_TRY(begin_phases(job, phases));
     BASE_TRY(take_batch(&work, order->step));
 
     if (job->ops->asynchronous) {

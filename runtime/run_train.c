@@ -182,11 +182,16 @@ static base_status train(trainer *self)
 static void print_start(const run_job *job)
 {
     const run_data_info *data = run_data_get_info(job->train_data);
-    BASE_INFO("ddpt %s: %d rank%s on %d node%s (%s, %s), %d thread%s each", DDPT_VERSION, job->info.size,
+    char with[192];
+    if (job->choice.plugin)
+        snprintf(with, sizeof with, "%d GPU%s (%s), %s", job->choice.gpus, job->choice.gpus == 1 ? "" : "s",
+                 job->choice.name, run_precision_name(job->config->train.precision));
+    else
+        snprintf(with, sizeof with, "%d thread%s each", job->threads, job->threads == 1 ? "" : "s");
+    BASE_INFO("ddpt %s: %d rank%s on %d node%s (%s, %s), %s", DDPT_VERSION, job->info.size,
               job->info.size == 1 ? "" : "s", job->info.nodes, job->info.nodes == 1 ? "" : "s",
               comm_kind_name(comm_group_kind(job->group)),
-              run_sync_name(job->sharded ? RUN_SYNC_SHARDED : RUN_SYNC_ALLREDUCE), job->threads,
-              job->threads == 1 ? "" : "s");
+              run_sync_name(job->sharded ? RUN_SYNC_SHARDED : RUN_SYNC_ALLREDUCE), with);
     BASE_INFO("%s: %" PRId64 " parameters; %" PRId64 " training and %" PRId64 " test samples from %s",
               job->config->name, job->graph->parameters, data->samples, run_data_get_info(job->test_data)->samples,
               data->source);
@@ -340,6 +345,8 @@ base_status run_train(run_job *job, const run_train_options *options, run_outcom
 {
     *outcome = (run_outcome){.train_loss = NAN, .train_accuracy = NAN, .test_loss = NAN, .test_accuracy = NAN};
     trainer self = {.job = job, .outcome = outcome, .phases = {.watch = run_monitor_watch(job->monitor)}};
+    if (job->choice.plugin)
+        self.phases.mark = job->choice.plugin->mark;
     run_resumed resumed;
     base_status status = begin(&self, options, &resumed);
     if (status == BASE_OK)

@@ -40,6 +40,8 @@ void base_phases_touch(const base_phases *self)
 
 static void show(const base_phases *self)
 {
+    if (self->mark)
+        self->mark(base_phase_name(self->running));
     if (!self->watch)
         return;
     atomic_store_explicit(&self->watch->phase, (int)self->running, memory_order_relaxed);

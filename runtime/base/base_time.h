@@ -36,7 +36,8 @@ typedef struct base_phases {
     double seconds[BASE_PHASE_COUNT];
     base_phase running;
     double since;
-    base_watch *watch; /* NULL: nobody watches; set once, before the first start */
+    base_watch *watch;              /* NULL: nobody watches; set once, before the first start */
+    void (*mark)(const char *name); /* is told of every phase that begins; NULL: nobody is; set as `watch` */
 } base_phases;
 
 /* Seconds since an arbitrary point; never runs backwards. */

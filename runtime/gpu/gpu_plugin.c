@@ -1,6 +1,7 @@
 /* gpu_plugin.c: libddpt_gpu.so as the program sees it (run_plugin.h). */
 #include "gpu_blas.h"
 #include "gpu_device.h"
+#include "gpu_mark.h"
 #include "gpu_nccl.h"
 #include "gpu_ops.h"
 #include "run_plugin.h"
@@ -46,7 +47,8 @@ static const run_plugin plugin = {.version = RUN_PLUGIN_VERSION,
                                   .ops = &ops_gpu,
                                   .count = gpu_device_count,
                                   .describe = describe,
-                                  .are_peers = gpu_device_are_peers};
+                                  .are_peers = gpu_device_are_peers,
+                                  .mark = GPU_MARK};
 
 __attribute__((visibility("default"))) run_plugin_entry ddpt_plugin;
 

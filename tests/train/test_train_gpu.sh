@@ -60,6 +60,8 @@ for ranks in 2 3; do
     comm_is "conv-$ranks" staged
     near conv-cpu "conv-$ranks" 1e-4
 done
+DDPT_GPU_GRAPHS=0 train_into pieces 1 $gpu --set train.max_steps=40 dense.cfg
+field_is pieces param_digest "$(train_into graphs 1 $gpu --set train.max_steps=40 dense.cfg; field graphs param_digest)"
 train_into sharded 2 $gpu $short --set train.sync=sharded --set train.log_every=3 dense.cfg
 near dense-cpu sharded 1e-4
 train_into forced 1 $gpu $short --set train.comm=staged dense.cfg
@@ -76,15 +78,15 @@ field_is auto-cpu gpus 0
 err_has 'more ranks than GPUs'
 
 train_into bf16 1 $gpu --set train.precision=bf16 --set train.log_every=20 --set train.max_steps=100 dense.cfg
-near dense-cpu bf16 0.2
+awk -v loss="$(field bf16 train_loss)" 'BEGIN { exit !(loss < 1.8) }' || fail "bf16 trains from 2.3 to $(field bf16 train_loss) only"
 train_into tf32 1 $gpu --set train.precision=tf32 --set train.max_steps=10 dense.cfg
 near dense-cpu tf32 0.01
 
 # A checkpoint of either goes on on the other, here in the middle of an epoch.
 for way in cpu:gpu gpu:cpu; do
     from=${way%:*} to=${way#*:}
-    train_into "$way" 1 --set "train.device=$from" --set train.max_steps=70 conv.cfg
-    train_into "$way" 1 --set "train.device=$to" --set train.max_steps=110 --resume conv.cfg
+    train_into "$way" 1 --set "train.device=$from" --set train.max_steps=35 conv.cfg
+    train_into "$way" 1 --set "train.device=$to" --set train.max_steps=60 --resume conv.cfg
     near conv-cpu "$way" 1e-3
 done
 expect 0 "$ddpt" eval --set train.device=gpu conv.cfg --ckpt conv-cpu
