@@ -189,6 +189,15 @@ typedef struct planned {
     const run_plan *plan;
 } planned;
 
+static void build_plan(planned *self, const char *input, const char *layers, const run_plan_options *options)
+{
+    if (graph_fixture_open(&self->fixture, input, layers, 0) != BASE_OK)
+        fail_msg("%s in:\n%s", base_status_message(), layers);
+    const run_graph *graph = self->fixture.graph;
+    assert_int_equal(run_backward_build(graph, self->fixture.arena, &self->backward), BASE_OK);
+    assert_int_equal(run_plan_build(graph, self->backward, options, self->fixture.arena, &self->plan), BASE_OK);
+}
+
 /* With a large batch over a network no dense layer is summed jointly. */
 static void open_plan(planned *self, const char *input, const char *layers, int large_travels, size_t bucket_bytes)
 {
@@ -199,11 +208,7 @@ static void open_plan(planned *self, const char *input, const char *layers, int 
                                 .element_bytes = sizeof(float),
                                 .joint_sums = 1,
                                 .wide_sums = 1};
-    if (graph_fixture_open(&self->fixture, input, layers, 0) != BASE_OK)
-        fail_msg("%s in:\n%s", base_status_message(), layers);
-    const run_graph *graph = self->fixture.graph;
-    assert_int_equal(run_backward_build(graph, self->fixture.arena, &self->backward), BASE_OK);
-    assert_int_equal(run_plan_build(graph, self->backward, &options, self->fixture.arena, &self->plan), BASE_OK);
+    build_plan(self, input, layers, &options);
 }
 
 static void execute(const planned *self, int training)
@@ -340,6 +345,35 @@ static void buckets_cover_all_parameters_in_ready_order(void **state)
     }
 }
 
+/* As for GPUs: ranks have parts of the same size. */
+static void plain_buckets_are_padded(void **state)
+{
+    enum { GRAIN = 3 * 64 };
+    (void)state;
+    static char layers[TEXT_BYTES];
+    for (uint32_t i = 0; i < MODELS; i++) {
+        planned p;
+        run_plan_options options = {.batch = BATCH,
+                                    .global_batch = BATCH,
+                                    .bucket_grain = GRAIN,
+                                    .bucket_bytes = 2048,
+                                    .element_bytes = sizeof(float)};
+        graph_random_layers(i, layers, sizeof layers);
+        build_plan(&p, "2, 8, 8", layers, &options);
+        check_layout(&p);
+        size_t at = 0;
+        for (int b = 0; b < p.plan->bucket_count; b++) {
+            const run_bucket *bucket = &p.plan->buckets[b];
+            assert_int_equal(bucket->form, RUN_BUCKET_PLAIN);
+            assert_int_equal(bucket->begin, at);
+            assert_int_equal(bucket->count % GRAIN, 0);
+            at += bucket->count;
+        }
+        assert_int_equal(at, p.plan->param_elements);
+        graph_fixture_close(&p.fixture);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -347,6 +381,7 @@ int main(void)
         cmocka_unit_test(chain_of_training_reuses_values),
         cmocka_unit_test(joint_operands_are_kept),
         cmocka_unit_test(buckets_cover_all_parameters_in_ready_order),
+        cmocka_unit_test(plain_buckets_are_padded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
