@@ -182,6 +182,8 @@ int comm_request_age(const comm_request *request);
 base_status comm_request_wait(comm_request **request);
 
 /* Start and wait. */
+base_status comm_slab_sum(comm_slab *slab, size_t offset, size_t count); /* a small all-reduce of an OWN slab's doubles,
+                                                                            wherever they lie */
 base_status comm_small_all_reduce(comm_group *group, void *data, size_t count, comm_type type, comm_op op);
 base_status comm_barrier(comm_group *group);
 

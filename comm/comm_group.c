@@ -313,6 +313,16 @@ base_status comm_small_all_reduce(comm_group *group, void *data, size_t count, c
     return comm_request_wait(&request);
 }
 
+base_status comm_slab_sum(comm_slab *slab, size_t offset, size_t count)
+{
+    comm_request *request = NULL;
+    assert(slab->type == COMM_F64 && !slab->one);
+    if (!slab->group->device.table)
+        return comm_small_all_reduce(slab->group, (double *)slab->data + offset, count, COMM_F64, COMM_SUM);
+    BASE_TRY(comm_all_reduce_start(slab->group, slab, offset, count, &request));
+    return comm_request_wait(&request);
+}
+
 base_status comm_barrier(comm_group *group)
 {
     return comm_small_all_reduce(group, NULL, 0, COMM_F32, COMM_SUM);

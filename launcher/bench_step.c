@@ -41,9 +41,9 @@ static base_status timed_steps(run_job *job, int64_t steps, run_stats *stats)
     for (int64_t step = 0; step < steps; step++) {
         base_phases phases = {0};
         run_step_result result;
-        BASE_TRY(run_step_train(job, step, NULL, &phases, &result));
+        BASE_TRY(run_step_train(job, &(run_step_order){.step = step, .meets = 1}, &phases, &result));
         base_phases_switch(&phases, BASE_PHASE_OTHER);
-        run_stats_add(stats, result.samples, &phases);
+        run_stats_add(stats, 1, result.samples, &phases);
         if (result.interrupted)
             return BASE_FAIL(BASE_INTERRUPTED, "interrupted after step %" PRId64 " of %" PRId64, step + 1, steps);
     }

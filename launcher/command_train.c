@@ -15,7 +15,7 @@ typedef struct train_options {
     const char *resume_path;  /* NULL: the newest of the run's folder */
     const char *after_resume; /* the word behind a --resume without =, if it is no option */
     const char *coordinator;
-    int no_coordinator;
+    int no_coordinator, share_gpus;
     command_sets sets;
     int help, help_config;
 } train_options;
@@ -63,17 +63,13 @@ static void take_resume(char **argv, train_options *options)
 
 static base_status parse(int argc, char **argv, train_options *options)
 {
-    static const struct option known[] = {{"out", required_argument, NULL, 'o'},
-                                          {"set", required_argument, NULL, 's'},
-                                          {"resume", optional_argument, NULL, 'r'},
-                                          {"auto-resume", no_argument, NULL, 'a'},
-                                          {"allow-config-change", no_argument, NULL, 'w'},
-                                          {"init-from", required_argument, NULL, 'i'},
-                                          {"coordinator", required_argument, NULL, 'd'},
-                                          {"no-coordinator", no_argument, NULL, 'n'},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {"help-config", no_argument, NULL, 'c'},
-                                          {NULL, 0, NULL, 0}};
+    static const struct option known[] = {
+        {"out", required_argument, NULL, 'o'},           {"set", required_argument, NULL, 's'},
+        {"resume", optional_argument, NULL, 'r'},        {"auto-resume", no_argument, NULL, 'a'},
+        {"allow-config-change", no_argument, NULL, 'w'}, {"init-from", required_argument, NULL, 'i'},
+        {"coordinator", required_argument, NULL, 'd'},   {"no-coordinator", no_argument, NULL, 'n'},
+        {"share-gpus", no_argument, NULL, 'g'},          {"help", no_argument, NULL, 'h'},
+        {"help-config", no_argument, NULL, 'c'},         {NULL, 0, NULL, 0}};
     opterr = 0;
     for (int c; (c = getopt_long(argc, argv, ":o:s:h", known, NULL)) != -1;) {
         switch (c) {
@@ -85,6 +81,7 @@ static base_status parse(int argc, char **argv, train_options *options)
         case 'i': options->init_from = optarg; break;
         case 'd': options->coordinator = optarg; break;
         case 'n': options->no_coordinator = 1; break;
+        case 'g': options->share_gpus = 1; break;
         case 'h': options->help = 1; return BASE_OK;
         case 'c': options->help_config = 1; return BASE_OK;
         default: return command_bad_option("train", argv, optind);
@@ -162,6 +159,8 @@ static base_status run(int argc, char **argv)
         return fputs(command_train.usage, stdout) < 0 ? BASE_ERROR : BASE_OK;
     if (options.help_config)
         return print_config_help();
+    if (options.share_gpus)
+        setenv(RUN_DEVICE_SHARE, "1", 1);
     run_signal_hold();
     BASE_TRY(command_open_world(&world));
     base_status status = run_job_read_config(world, options.config, options.sets.count, options.sets.values, &config);
@@ -195,6 +194,7 @@ const command command_train = {
         "      --coordinator ADDR  report to a coordinator that stands alone (ddpt coordinator): its address, or its\n"
         "                      key file. Default: a thread of rank 0, which `ddpt top` finds by the run's folder\n"
         "      --no-coordinator  report to nobody: no live view, no naming of ranks that hold the others up\n"
+        "      --share-gpus    more ranks than GPUs are no mistake: some share one (or set DDPT_SHARE_GPUS=1)\n"
         "      --help-config   every key of a config: type, default, range, meaning\n"
         "  -h, --help          this text\n"
         "\n"

@@ -39,7 +39,7 @@ static base_status take_step(loop *self, base_phases *phases)
 {
     run_step_result result;
     *phases = (base_phases){0};
-    BASE_TRY(run_step_train(self->job, self->step++, NULL, phases, &result));
+    BASE_TRY(run_step_train(self->job, &(run_step_order){.step = self->step++, .meets = 1}, phases, &result));
     base_phases_switch(phases, BASE_PHASE_OTHER);
     if (result.interrupted)
         return BASE_FAIL(BASE_INTERRUPTED, "interrupted after step %" PRId64, self->step);
@@ -90,7 +90,7 @@ static base_status timed_steps(loop *self)
     for (int64_t i = -self->ignored; i < self->counted; i++) {
         base_phases phases;
         BASE_TRY(take_step(self, &phases));
-        run_balance_log_add(self->balance, &phases);
+        run_balance_log_add(self->balance, 1, &phases);
         if (i >= 0)
             self->lengths[i] = run_stats_step_seconds(&phases);
     }

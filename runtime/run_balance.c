@@ -9,7 +9,7 @@
 enum { TIMES_MAX = 1 << 20, TIMES_A_RANK = 4096 };
 
 struct run_balance_log {
-    int64_t warmup, seen;
+    int64_t warmup, seen, skipped;
     int64_t stride; /* every stride-th step is kept */
     int64_t capacity, kept;
     double *own; /* (capacity) s */
@@ -42,15 +42,20 @@ base_status run_balance_log_create(base_arena *arena, int64_t steps, int ranks, 
     return BASE_OK;
 }
 
-void run_balance_log_add(run_balance_log *self, const base_phases *phases)
+void run_balance_log_add(run_balance_log *self, int64_t steps, const base_phases *phases)
 {
-    int64_t number = self->seen++ - self->warmup;
-    if (number < 0)
+    int64_t number = self->seen - self->warmup;
+    self->seen += steps;
+    if (number < 0) {
+        self->skipped += steps;
         return;
+    }
     for (int i = 0; i < BASE_PHASE_COUNT; i++)
         self->sums[i] += phases->seconds[i];
-    if (number % self->stride == 0 && self->kept < self->capacity)
-        self->own[self->kept++] = own_time(phases->seconds);
+    double own = own_time(phases->seconds) / (double)steps;
+    for (int64_t n = number; n < number + steps; n++)
+        if (n % self->stride == 0 && self->kept < self->capacity)
+            self->own[self->kept++] = own;
 }
 
 static int ascending(const void *a, const void *b)
@@ -117,7 +122,7 @@ static void compare_ranks(const double *all, int ranks, size_t width, int64_t ke
 base_status run_balance_gather(comm_world *world, const run_balance_log *log, run_balance *balance)
 {
     int ranks = comm_world_get_info(world)->size;
-    int64_t steps = log->seen > log->warmup ? log->seen - log->warmup : 0;
+    int64_t steps = log->seen - log->skipped;
     size_t width = BASE_PHASE_COUNT + (size_t)log->kept;
     double *mine = calloc(width, sizeof *mine), *all = calloc((size_t)ranks * width, sizeof *all);
     double *scratch = calloc((size_t)ranks, sizeof *scratch);

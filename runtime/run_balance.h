@@ -32,7 +32,7 @@ typedef struct run_balance_log run_balance_log; /* what one rank notes of its st
 
 /* Room for a systematic sample of at most some thousand of `steps` steps; after the run's warm-up (run_stats.h). */
 base_status run_balance_log_create(base_arena *arena, int64_t steps, int ranks, run_balance_log **self);
-void run_balance_log_add(run_balance_log *self, const base_phases *phases);
+void run_balance_log_add(run_balance_log *self, int64_t steps, const base_phases *phases); /* of `steps` together */
 
 /* Collective: all ranks noted the same steps. The result is the same on all ranks. */
 base_status run_balance_gather(comm_world *world, const run_balance_log *log, run_balance *balance);

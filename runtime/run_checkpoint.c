@@ -395,10 +395,15 @@ static base_status start(run_checkpoint *self, const ckpt_position *position)
     return BASE_OK;
 }
 
-static int is_due(const run_checkpoint *self, const ckpt_position *position, const run_checkpoint_vote *sums)
+int run_checkpoint_is_due(const run_checkpoint *self, int64_t step)
 {
     int64_t every = self->job->config->train.checkpoint.every_steps;
-    return sums->due > 0.0 || position->step >= self->job->total_steps || (every > 0 && position->step % every == 0);
+    return step >= self->job->total_steps || (every > 0 && step % every == 0);
+}
+
+static int is_due(const run_checkpoint *self, const ckpt_position *position, const run_checkpoint_vote *sums)
+{
+    return sums->due > 0.0 || run_checkpoint_is_due(self, position->step);
 }
 
 base_status run_checkpoint_step(run_checkpoint *self, const ckpt_position *position, const run_checkpoint_vote *sums)

@@ -48,6 +48,9 @@ typedef struct run_checkpoint_vote {
 } run_checkpoint_vote;
 run_checkpoint_vote run_checkpoint_get_vote(run_checkpoint *self);
 
+/* Local. Is a save due after step `step` (counted from 1), whatever the clock says? */
+int run_checkpoint_is_due(const run_checkpoint *self, int64_t step);
+
 /* After a step: `sums` of all ranks' votes. Moves a save under way on; starts one when it is due (by the steps, the
  * clock, or because the run ends at this step). Returns failures of communication alone. */
 base_status run_checkpoint_step(run_checkpoint *self, const ckpt_position *position, const run_checkpoint_vote *sums);

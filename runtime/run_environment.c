@@ -42,10 +42,20 @@ void run_environment_date(char text[32])
     strftime(text, 32, "%Y-%m-%dT%H:%M:%SZ", &utc);
 }
 
+/* The processor's name, whatever computes. */
+static void describe_host(base_device_info *info)
+{
+    base_device *host = NULL;
+    *info = (base_device_info){.name = "cpu"};
+    if (base_device_host.open(&host, 0) == BASE_OK)
+        base_device_host.info(host, info);
+    base_device_host.close(&host);
+}
+
 json_t *run_environment_json(const run_job *job, json_t *hosts, const char *command, const char *date)
 {
     base_device_info device;
-    job->device_table->info(job->device, &device);
+    describe_host(&device);
     json_t *json = json_object();
     json_object_set_new(json, "ddpt", json_string(DDPT_VERSION));
     json_object_set_new(json, "mpi", json_string(job->info.library));
@@ -55,7 +65,8 @@ json_t *run_environment_json(const run_job *job, json_t *hosts, const char *comm
     json_object_set_new(json, "compiler", json_string(DDPT_COMPILER));
     json_object_set_new(json, "cpu", json_string(device.name));
     json_object_set_new(json, "cores", json_integer(job->cores));
-    json_object_set_new(json, "gpu", json_null());
+    json_object_set_new(json, "gpu", job->choice.plugin ? json_string(job->choice.name) : json_null());
+    json_object_set_new(json, "gpus", json_integer(job->choice.gpus));
     json_object_set_new(json, "hosts", json_incref(hosts));
     json_object_set_new(json, "command", base_json_text(command));
     json_object_set_new(json, "date", json_string(date));

@@ -3,142 +3,12 @@
 #include "base_log.h"
 #include "base_time.h"
 #include "run_optim.h"
-#include "run_plugin.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
-#include <sched.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-/* ---- threads ---- */
-
-typedef struct affinity {
-    char host[64];
-    cpu_set_t mask;
-} affinity;
-
-/* The lowest hardware thread of the core that `cpu` belongs to; itself where the system does not say. */
-static size_t first_sibling(size_t cpu)
-{
-    char path[96];
-    snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%zu/topology/thread_siblings_list", cpu);
-    FILE *f = fopen(path, "re");
-    size_t first = cpu;
-    if (f && fscanf(f, "%zu", &first) != 1)
-        first = cpu;
-    if (f)
-        fclose(f);
-    return first;
-}
-
-/* One hardware thread a core: two that share a core's arithmetic do not add to it. */
-static void own_cores(cpu_set_t *mask)
-{
-    CPU_ZERO(mask);
-    if (sched_getaffinity(0, sizeof *mask, mask) != 0)
-        CPU_SET(0, mask);
-    for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-        size_t first = CPU_ISSET(cpu, mask) ? first_sibling(cpu) : cpu;
-        if (first != cpu && first < CPU_SETSIZE && CPU_ISSET(first, mask))
-            CPU_CLR(cpu, mask);
-    }
-}
-
-int run_job_cores(void)
-{
-    cpu_set_t mask;
-    own_cores(&mask);
-    return CPU_COUNT(&mask);
-}
-
-static void own_affinity(comm_world *world, affinity *mine)
-{
-    memset(mine, 0, sizeof *mine);
-    snprintf(mine->host, sizeof mine->host, "%.*s", (int)sizeof mine->host - 1, comm_world_get_info(world)->host);
-    own_cores(&mine->mask);
-}
-
-static int shares_core(const affinity *a, const affinity *b)
-{
-    cpu_set_t both;
-    CPU_AND(&both, &a->mask, &b->mask);
-    return strcmp(a->host, b->host) == 0 && CPU_COUNT(&both) > 0;
-}
-
-/* Cores of rank `r` that no earlier rank of its host has. */
-static int new_cores(const affinity *all, int r)
-{
-    cpu_set_t fresh = all[r].mask;
-    for (int i = 0; i < r; i++) {
-        cpu_set_t both;
-        if (strcmp(all[i].host, all[r].host) != 0)
-            continue;
-        CPU_AND(&both, &fresh, &all[i].mask);
-        CPU_XOR(&fresh, &fresh, &both);
-    }
-    return CPU_COUNT(&fresh);
-}
-
-base_status run_job_threads(comm_world *world, int *threads, int *cores)
-{
-    const comm_world_info *info = comm_world_get_info(world);
-    base_arena *arena;
-    BASE_TRY(base_arena_create(&arena, "affinity"));
-    affinity *all = BASE_NEW_ARRAY(arena, affinity, info->size);
-    affinity *mine = BASE_NEW(arena, affinity);
-    base_status status = all && mine ? BASE_OK : BASE_ERROR;
-    if (status == BASE_OK) {
-        own_affinity(world, mine);
-        status = comm_world_all_gather(world, mine, sizeof *mine, all);
-    }
-    if (status == BASE_OK) {
-        int sharing = 0;
-        *cores = 0;
-        for (int r = 0; r < info->size; r++) {
-            sharing += shares_core(&all[r], mine);
-            *cores += new_cores(all, r);
-        }
-        *threads = CPU_COUNT(&mine->mask) / (sharing > 0 ? sharing : 1);
-        if (*threads < 1)
-            *threads = 1;
-    }
-    base_arena_destroy(&arena);
-    return status;
-}
 
 /* ---- parts ---- */
-
-static base_status check_gpu(void)
-{
-    const run_plugin *plugin;
-    int count;
-    BASE_TRY(run_plugin_load(&plugin));
-    BASE_TRY(plugin->count(&count));
-    return BASE_FAIL(
-        BASE_DEVICE,
-        "train.device = \"gpu\": %d GPU%s can be used, but this version of ddpt does not train on GPUs; use "
-        "\"cpu\" or \"auto\"",
-        count, count == 1 ? "" : "s");
-}
-
-static base_status check_availability(const run_config *config)
-{
-    const run_config_train *train = &config->train;
-    if (train->device == RUN_DEVICE_GPU)
-        return check_gpu();
-    if (train->precision != RUN_PRECISION_FP32)
-        return BASE_FAIL(BASE_DEVICE, "train.precision = \"%s\": the cpu computes in \"fp32\" only",
-                         run_precision_name(train->precision));
-    if (train->comm == RUN_COMM_NCCL || train->comm == RUN_COMM_STAGED)
-        return BASE_FAIL(BASE_DEVICE,
-                         "train.comm = \"%s\" needs a GPU back end, which this build of ddpt does not have; "
-                         "use \"auto\", \"shm\" or \"mpi\"",
-                         run_comm_name(train->comm));
-    return BASE_OK;
-}
 
 static base_status check_batch(const run_job *self)
 {
@@ -240,6 +110,13 @@ static base_status check_memory(const run_job *self)
                      self->info.node_size == 1 ? "" : "s", self->info.host, available * 0x1p-30);
 }
 
+/* Equal parts for all ranks, cut where comm_slice cuts, so that one collective of NCCL serves. */
+static size_t bucket_grain(const run_job *self)
+{
+    enum { SLICE_GRAIN = 64 };
+    return self->sharded && self->ops->asynchronous ? (size_t)SLICE_GRAIN * (size_t)self->info.size : 1;
+}
+
 static base_status build_model(run_job *self)
 {
     int64_t test_share = run_sampler_share_max(&self->test_sampler);
@@ -248,63 +125,14 @@ static base_status build_model(run_job *self)
     BASE_TRY(run_backward_build(self->graph, self->arena, &self->backward));
     run_plan_options plan = {.batch = share > test_share ? share : test_share,
                              .global_batch = self->config->train.batch,
+                             .bucket_grain = bucket_grain(self),
                              .bucket_bytes = run_job_bucket_bytes(self->config, self->graph),
                              .operands_travel = comm_group_kind(self->group) == COMM_MPI,
                              .element_bytes = self->ops->element_bytes(self->context),
                              .joint_sums = self->ops->joint_sums,
                              .wide_sums = self->ops->wide_sums};
     BASE_TRY(run_plan_build(self->graph, self->backward, &plan, self->arena, &self->plan));
-    return check_memory(self);
-}
-
-/* Kernels for different instruction sets round differently. */
-static base_status check_kernels(run_job *self)
-{
-    int differs;
-    BASE_TRY(run_job_compare(self->world, self->ops->name, &differs));
-    if (differs)
-        BASE_WARN("rank %d computes with other kernels than rank 0 (%s): parameters will differ in the last bits; set "
-                  "DDPT_ISA=avx2 or generic for all ranks",
-                  differs, self->ops->name);
-    return BASE_OK;
-}
-
-static base_status open_device(run_job *self)
-{
-    BASE_TRY(run_job_threads(self->world, &self->threads, &self->cores));
-    if (self->config->train.threads > 0)
-        self->threads = (int)self->config->train.threads;
-    self->ops = ops_host();
-    BASE_TRY(check_kernels(self));
-    BASE_TRY(base_pool_create(&self->pool, self->threads));
-    self->device_table = &base_device_host;
-    BASE_TRY(self->device_table->open(&self->device, 0));
-    BASE_TRY(self->device_table->stream_create(self->device, &self->stream));
-    ops_options options = {
-        .pool = self->pool, .device = self->device, .stream = self->stream, .gemm = self->config->train.gemm};
-    return self->ops->open(&options, &self->context);
-}
-
-static comm_kind group_kind(const run_config *config)
-{
-    switch (config->train.comm) {
-    case RUN_COMM_LOCAL: return COMM_LOCAL;
-    case RUN_COMM_SHM: return COMM_SHM;
-    case RUN_COMM_MPI: return COMM_MPI;
-    default: return COMM_AUTO;
-    }
-}
-
-static base_status join_group(run_job *self)
-{
-    double bound = self->config->train.stall_timeout;
-    comm_group_options options = {.kind = group_kind(self->config),
-                                  .timeout_ms = bound > 0.0 ? (int)(bound * 1000.0) : COMM_FOREVER,
-                                  .alarm = self->monitor ? run_monitor_alarm(self->monitor) : NULL};
-    BASE_TRY(comm_group_create(self->world, &options, &self->group));
-    self->sharded = self->config->train.sync == RUN_SYNC_SHARDED ||
-                    (self->config->train.sync == RUN_SYNC_AUTO && comm_group_kind(self->group) == COMM_SHM);
-    return BASE_OK;
+    return self->ops->asynchronous ? BASE_OK : check_memory(self); /* a device says itself when it has no more */
 }
 
 static base_status create_net(run_job *self)
@@ -314,6 +142,7 @@ static base_status create_net(run_job *self)
                            .plan = self->plan,
                            .device_table = self->device_table,
                            .device = self->device,
+                           .stream = self->stream,
                            .ops = self->ops,
                            .context = self->context,
                            .group = self->group,
@@ -337,18 +166,39 @@ static base_status create_net(run_job *self)
     return run_reduce_create(&reduce, &self->reduce);
 }
 
-static base_status create_loaders(run_job *self)
+/* Batches stay as long as the device may be behind. */
+static base_status create_feed(const run_job *self, const run_data *data, const run_sampler *sampler, int background,
+                               run_feed **feed)
 {
-    run_loader_options test = {.data = self->test_data, .ops = self->ops, .sampler = self->test_sampler};
-    BASE_TRY(run_loader_create(&test, &self->test_loader));
+    run_feed_options options = {.data = data,
+                                .sampler = *sampler,
+                                .background = background,
+                                .keep = self->ops->asynchronous ? RUN_FLIGHT_MAX : 1,
+                                .resident_bytes = run_job_resident_bytes(self),
+                                .device_table = self->device_table,
+                                .device = self->device,
+                                .stream = self->stream,
+                                .ops = self->ops,
+                                .context = self->context};
+    return run_feed_create(&options, feed);
+}
+
+static base_status create_feeds(run_job *self)
+{
+    BASE_TRY(create_feed(self, self->test_data, &self->test_sampler, 0, &self->test_feed));
     if (self->purpose == RUN_JOB_EVALUATE)
         return BASE_OK;
     /* Where ranks outnumber cores a thread of its own has no core to run beside the step on, and costs two switches. */
-    run_loader_options train = {.data = self->train_data,
-                                .ops = self->ops,
-                                .sampler = self->train_sampler,
-                                .background = self->info.size <= self->cores};
-    return run_loader_create(&train, &self->train_loader);
+    return create_feed(self, self->train_data, &self->train_sampler, self->info.size <= self->cores, &self->train_feed);
+}
+
+static base_status create_flight(run_job *self)
+{
+    run_flight_options flight = {
+        .device_table = self->device_table, .device = self->device, .stream = self->stream, .group = self->group};
+    BASE_TRY(run_flight_create(&flight, &self->flight));
+    int captures = self->ops->asynchronous && comm_group_can_capture(self->group);
+    return run_replay_create(self->device_table, self->device, self->stream, captures, &self->replay);
 }
 
 /* The end of a part of the set-up: all ranks agree on how it went. */
@@ -364,21 +214,24 @@ base_status run_job_create(comm_world *world, const run_config *config, run_job_
     *self = (run_job){.world = world, .config = config, .purpose = purpose, .info = *comm_world_get_info(world)};
     snprintf(self->rank_name, sizeof self->rank_name, "rank-%d", self->info.rank);
     BASE_TRY(agree(self, base_arena_create(&self->arena, "model"), "MPI"));
-    BASE_TRY(agree(self, check_availability(config), "configuration"));
+    BASE_TRY(agree(self, run_job_choose_device(self), "configuration"));
     BASE_TRY(agree(self, open_data(self), "data"));
     if (purpose == RUN_JOB_TRAIN)
         BASE_TRY(agree(self, run_monitor_create(&self->monitor), "monitor"));
-    BASE_TRY(agree(self, join_group(self), "group"));
-    BASE_TRY(agree(self, open_device(self), "device"));
+    BASE_TRY(agree(self, run_job_open_device(self), "device"));
+    BASE_TRY(agree(self, run_job_join_group(self), "group"));
     BASE_TRY(agree(self, build_model(self), "plan"));
     BASE_TRY(agree(self, create_net(self), "network"));
-    return agree(self, create_loaders(self), "loaders");
+    BASE_TRY(agree(self, create_flight(self), "steps"));
+    return agree(self, create_feeds(self), "loaders");
 }
 
 void run_job_destroy(run_job *self)
 {
-    run_loader_destroy(&self->test_loader);
-    run_loader_destroy(&self->train_loader);
+    run_feed_destroy(&self->test_feed);
+    run_feed_destroy(&self->train_feed);
+    run_replay_destroy(&self->replay);
+    run_flight_destroy(&self->flight);
     run_reduce_destroy(&self->reduce);
     run_net_destroy(&self->net);
     comm_group_destroy(&self->group);

@@ -1,5 +1,6 @@
 /* run_job.h: everything that a training run consists of, built from a configuration in the order of the data flow:
- * data, graph, reverse graph, plan, group, network, synchronisation, loader. The step loop (run_step.h) works on it.
+ * device, data, group, graph, reverse graph, plan, network, synchronisation, batches. The step loop (run_step.h) works
+ * on it.
  */
 #ifndef RUN_JOB_H
 #define RUN_JOB_H
@@ -11,16 +12,19 @@
 #include "ops.h"
 #include "run_config.h"
 #include "run_data.h"
-#include "run_loader.h"
+#include "run_device.h"
+#include "run_feed.h"
+#include "run_flight.h"
 #include "run_monitor.h"
 #include "run_net.h"
 #include "run_plan.h"
 #include "run_reduce.h"
+#include "run_replay.h"
 #include "run_sampler.h"
 
 typedef enum run_job_purpose { RUN_JOB_TRAIN, RUN_JOB_EVALUATE } run_job_purpose;
 
-/* What only training needs is NULL in a job that evaluates: train_data, reduce, train_loader. */
+/* What only training needs is NULL in a job that evaluates: train_data, reduce, train_feed. */
 typedef struct run_job {
     comm_world *world;        /* borrowed */
     const run_config *config; /* borrowed */
@@ -35,6 +39,7 @@ typedef struct run_job {
     int threads; /* of this rank */
     int cores;   /* distinct cores that the ranks of all nodes may run on */
     base_pool *pool;
+    run_device_choice choice;
     const base_device_table *device_table;
     base_device *device;
     base_stream *stream;
@@ -46,7 +51,9 @@ typedef struct run_job {
     run_net *net;
     run_reduce *reduce;
     run_sampler train_sampler, test_sampler;
-    run_loader *train_loader, *test_loader;
+    run_feed *train_feed, *test_feed;
+    run_flight *flight; /* losses on their way back from the device */
+    run_replay *replay;
     int64_t steps_per_epoch;
     int64_t total_steps; /* epochs and max_steps applied */
     int64_t step_offset; /* step s of the run is number s + step_offset of its epochs' steps: 0 but for a run that went
@@ -57,6 +64,15 @@ typedef struct run_job {
  * destroyed. */
 base_status run_job_create(comm_world *world, const run_config *config, run_job_purpose purpose, run_job *self);
 void run_job_destroy(run_job *self); /* Collective */
+
+/* Collective. The parts of the set-up that concern the device: which (run_device.h), with what it can do; opening it
+ * with its tables; the group over it. BASE_DEVICE, on all alike, for what the chosen device cannot do. */
+base_status run_job_choose_device(run_job *self);
+base_status run_job_open_device(run_job *self);
+base_status run_job_join_group(run_job *self);
+
+/* Local. How large a data set may be to be kept on the device. */
+size_t run_job_resident_bytes(const run_job *self);
 
 /* Collective. Threads for this rank: cores in its affinity mask over the ranks of its node whose masks share a core
  * with it, at least 1; `cores` as in run_job. */

@@ -2,6 +2,7 @@
 #ifndef RUN_MEASURE_H
 #define RUN_MEASURE_H
 
+#include "base_device.h"
 #include "base_pool.h"
 #include "ops.h"
 
@@ -14,5 +15,10 @@ base_status run_measure_memory(base_pool *pool, double seconds, double *gbytes_p
 
 /* A full GEMM of 1024^3: the peak against which MFU is given. */
 base_status run_measure_peak(const ops_table *ops, ops_context *context, double *gflops);
+
+/* The same for a device that computes behind the host, in the context's precision: square products of growing size
+ * until one takes some milliseconds or 8192 is reached; the best rate. */
+base_status run_measure_device_peak(const base_device_table *table, base_device *device, base_stream *stream,
+                                    const ops_table *ops, ops_context *context, double *gflops);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <xxhash.h>
 
 /* ---- addresses ---- */
@@ -92,34 +93,73 @@ comm_slab *run_net_operands(run_net *self)
 
 /* ---- creation ---- */
 
-static base_status create_norm(run_net *self, int64_t c, run_norm *norm)
+/* The source may go when this returns. */
+static base_status upload(run_net *self, void *to, const void *from, size_t nbytes)
 {
-    norm->mean = BASE_NEW_ARRAY(self->arena, float, c);
-    norm->invstd = BASE_NEW_ARRAY(self->arena, float, c);
-    norm->running_mean = BASE_NEW_ARRAY(self->arena, float, c);
-    norm->running_var = BASE_NEW_ARRAY(self->arena, float, c);
-    norm->sums = BASE_NEW_ARRAY(self->arena, double, 2 * c);
-    if (!norm->mean || !norm->invstd || !norm->running_mean || !norm->running_var || !norm->sums)
+    const base_device_table *table = self->o.device_table;
+    BASE_TRY(table->copy(self->o.device, self->o.stream, to, from, nbytes));
+    return table->stream_wait(self->o.device, self->o.stream);
+}
+
+enum { STATISTICS = 4, GRAIN = 64 }; /* arrays of a norm; elements to which each is aligned */
+
+static size_t norm_stride(const run_node *node)
+{
+    return ((size_t)node->shape.c + GRAIN - 1) / GRAIN * GRAIN;
+}
+
+/* A running variance is 1 before the first step. */
+static base_status fill_statistics(run_net *self, size_t elements)
+{
+    const run_graph *graph = self->o.graph;
+    float *filled = calloc(elements + 1, sizeof *filled);
+    if (!filled)
+        return BASE_FAIL(BASE_ERROR, "out of memory for the statistics of batch normalisation");
+    for (int n = 0; n < graph->node_count; n++)
+        for (int64_t i = 0; graph->nodes[n].kind == RUN_NODE_BATCH_NORM && i < graph->nodes[n].shape.c; i++)
+            filled[self->norms[n].running_var - (float *)self->statistics + i] = 1.0f;
+    base_status status = upload(self, self->statistics, filled, elements * sizeof *filled);
+    free(filled);
+    return status;
+}
+
+static base_status create_norms(run_net *self)
+{
+    const run_graph *graph = self->o.graph;
+    size_t channels = 0;
+    for (int n = 0; n < graph->node_count; n++)
+        if (graph->nodes[n].kind == RUN_NODE_BATCH_NORM)
+            channels += norm_stride(&graph->nodes[n]);
+    self->norms = BASE_NEW_ARRAY(self->arena, run_norm, graph->node_count);
+    BASE_TRY(comm_slab_create(self->o.group, COMM_SLAB_OWN, COMM_F64, 2 * channels, &self->sums));
+    if (!self->norms)
         return BASE_ERROR;
-    for (int64_t i = 0; i < c; i++)
-        norm->running_var[i] = 1.0f;
-    return BASE_OK;
+    BASE_TRY(
+        self->o.device_table->memory_alloc(self->o.device, STATISTICS * channels * sizeof(float), &self->statistics));
+    float *at = self->statistics;
+    size_t sums = 0;
+    for (int n = 0; n < graph->node_count; n++) {
+        if (graph->nodes[n].kind != RUN_NODE_BATCH_NORM)
+            continue;
+        size_t stride = norm_stride(&graph->nodes[n]);
+        self->norms[n] = (run_norm){at, at + stride, at + 2 * stride, at + 3 * stride, sums};
+        at += STATISTICS * stride;
+        sums += 2 * stride;
+    }
+    return fill_statistics(self, STATISTICS * channels);
 }
 
 static base_status create_nodes(run_net *self)
 {
     const run_graph *graph = self->o.graph;
     int most_inputs = 1;
-    self->norms = BASE_NEW_ARRAY(self->arena, run_norm, graph->node_count);
     self->convs = BASE_NEW_ARRAY(self->arena, ops_conv *, graph->node_count);
-    if (!self->norms || !self->convs)
+    if (!self->convs)
         return BASE_ERROR;
     for (int n = 0; n < graph->node_count; n++) {
         const run_node *node = &graph->nodes[n];
         if (node->input_count > most_inputs)
             most_inputs = node->input_count;
-        if (node->kind == RUN_NODE_BATCH_NORM)
-            BASE_TRY(create_norm(self, node->shape.c, &self->norms[n]));
         if (node->kind == RUN_NODE_CONV2D)
             BASE_TRY(self->o.ops->conv2d_create(self->o.context, &node->conv, self->o.plan->batch, &self->convs[n]));
     }
@@ -129,12 +169,33 @@ static base_status create_nodes(run_net *self)
 }
 
 /* On a single copy each rank fills its slice; the agreement that ends the set-up makes them visible to all. */
-static void fill_params(run_net *self)
+static void fill_on_host(run_net *self)
 {
     size_t begin = 0, end = self->o.plan->param_elements;
     if (comm_slab_is_one(self->params))
         comm_slice(end, comm_group_size(self->o.group), comm_group_rank(self->o.group), &begin, &end);
     run_init_fill(self->o.graph, self->o.plan, self->o.seed, begin, end, comm_slab_data(self->params));
+}
+
+static base_status fill_on_device(run_net *self)
+{
+    size_t elements = self->o.plan->param_elements;
+    float *filled = calloc(elements + 1, sizeof *filled);
+    if (!filled)
+        return BASE_FAIL(BASE_ERROR, "out of memory for %zu parameters", elements);
+    run_init_fill(self->o.graph, self->o.plan, self->o.seed, 0, elements, filled);
+    base_status status = upload(self, comm_slab_data(self->params), filled, elements * sizeof *filled);
+    free(filled);
+    return status;
+}
+
+static base_status fill_params(run_net *self)
+{
+    if (self->o.ops->asynchronous)
+        BASE_TRY(fill_on_device(self));
+    else
+        fill_on_host(self);
+    return run_net_params_changed(self);
 }
 
 base_status run_net_create(const run_net_options *options, run_net **out)
@@ -156,10 +217,11 @@ base_status run_net_create(const run_net_options *options, run_net **out)
     BASE_TRY(comm_slab_create(group, COMM_SLAB_OWN, COMM_F32, plan->param_elements, &self->gradients));
     BASE_TRY(comm_slab_create(group, COMM_SLAB_OWN, COMM_F64, plan->wide_elements, &self->wide));
     BASE_TRY(comm_slab_create(group, COMM_SLAB_ONE, COMM_F32, plan->operand_elements, &self->operands));
+    BASE_TRY(create_norms(self));
     BASE_TRY(self->o.device_table->memory_alloc(self->o.device, self->o.plan->activation_bytes, &self->activations));
+    BASE_TRY(self->o.ops->bind_params(self->o.context, comm_slab_data(self->params), (int64_t)plan->param_elements));
     BASE_TRY(create_nodes(self));
-    fill_params(self);
-    return BASE_OK;
+    return fill_params(self);
 }
 
 void run_net_destroy(run_net **out)
@@ -171,6 +233,8 @@ void run_net_destroy(run_net **out)
         if (self->convs[n])
             self->o.ops->conv2d_destroy(&self->convs[n]);
     self->o.device_table->memory_free(self->o.device, &self->activations);
+    self->o.device_table->memory_free(self->o.device, &self->statistics);
+    comm_slab_destroy(&self->sums);
     comm_slab_destroy(&self->operands);
     comm_slab_destroy(&self->wide);
     comm_slab_destroy(&self->gradients);
@@ -186,15 +250,43 @@ void run_net_running(run_net *self, int node, float **mean, float **var)
     *var = self->norms[node].running_var;
 }
 
+base_status run_net_params_changed(run_net *self)
+{
+    return self->o.ops->params_changed(self->o.context, comm_slab_data(self->params),
+                                       (int64_t)self->o.plan->param_elements);
+}
+
+static base_status digest_param(run_net *self, int p, XXH64_state_t *state)
+{
+    size_t nbytes = (size_t)self->o.graph->params[p].count * sizeof(float);
+    if (!self->o.ops->asynchronous) {
+        XXH64_update(state, run_net_param(self, p), nbytes);
+        return BASE_OK;
+    }
+    void *copy = malloc(nbytes);
+    if (!copy)
+        return BASE_FAIL(BASE_ERROR, "out of memory for a copy of %s", self->o.graph->params[p].name);
+    const base_device_table *table = self->o.device_table;
+    base_status status = table->copy(self->o.device, self->o.stream, copy, run_net_param(self, p), nbytes);
+    if (status == BASE_OK)
+        status = table->stream_wait(self->o.device, self->o.stream);
+    if (status == BASE_OK)
+        XXH64_update(state, copy, nbytes);
+    free(copy);
+    return status;
+}
+
 base_status run_net_param_digest(run_net *self, char text[17])
 {
+    base_status status = BASE_OK;
     XXH64_state_t *state = XXH64_createState();
     if (!state)
         return BASE_FAIL(BASE_ERROR, "out of memory for a digest");
     XXH64_reset(state, 0);
-    for (int p = 0; p < self->o.graph->param_count; p++)
-        XXH64_update(state, run_net_param(self, p), (size_t)self->o.graph->params[p].count * sizeof(float));
-    snprintf(text, 17, "%016" PRIx64, (uint64_t)XXH64_digest(state));
+    for (int p = 0; status == BASE_OK && p < self->o.graph->param_count; p++)
+        status = digest_param(self, p, state);
+    if (status == BASE_OK)
+        snprintf(text, 17, "%016" PRIx64, (uint64_t)XXH64_digest(state));
     XXH64_freeState(state);
-    return BASE_OK;
+    return status;
 }

@@ -22,6 +22,7 @@ typedef struct run_net_options {
     const run_plan *plan;
     const base_device_table *device_table;
     base_device *device;
+    base_stream *stream;
     const ops_table *ops;
     ops_context *context;
     comm_group *group;
@@ -47,8 +48,8 @@ void run_net_destroy(run_net **self); /* Collective */
 /* `phases` (may be NULL) is switched to reduce while batch normalisation waits for other ranks. */
 base_status run_net_forward(run_net *self, const run_net_batch *batch, int training, base_phases *phases);
 
-/* result = {sum of losses, number of right answers} over this rank's samples. In training also the gradient of the
- * output, scaled by 1 / global_count. */
+/* result = {sum of losses, number of right answers} over this rank's samples, in the memory of the device. In training
+ * also the gradient of the output, scaled by 1 / global_count. */
 base_status run_net_loss(run_net *self, const run_net_batch *batch, int training, double result[2]);
 
 /* Backward node `b` (index into run_backward.nodes). Gradients of parameters that are summed jointly are left to
@@ -65,10 +66,13 @@ comm_slab *run_net_gradients(run_net *self); /* the same layout */
 comm_slab *run_net_wide(run_net *self);      /* plan.wide_elements doubles */
 comm_slab *run_net_operands(run_net *self);  /* plan.operand_elements floats, one copy where ranks share memory */
 
-/* Batch normalisation's running statistics, (channels of `node`) each; the same on all ranks. */
+/* Batch normalisation's running statistics, (channels of `node`) each, on the device; the same on all ranks. */
 void run_net_running(run_net *self, int node, float **mean, float **var);
 
-/* XXH64 over the parameters in canonical order, without padding. Local. */
+/* Others than the optimizer have written the parameters: a resume, a gather from other ranks. Local. */
+base_status run_net_params_changed(run_net *self);
+
+/* XXH64 over the parameters in canonical order, without padding. Local; waits for the device. */
 base_status run_net_param_digest(run_net *self, char text[17]);
 
 #endif

@@ -31,11 +31,16 @@ static int64_t elements(const run_node *node, const run_net_batch *batch)
     return batch->count * base_shape_count(node->shape);
 }
 
+static double *sums_of(run_net *self, const run_norm *norm)
+{
+    return (double *)comm_slab_data(self->sums) + norm->sums;
+}
+
 /* Sums of batch normalisation over all ranks, so that their number does not change the mathematics. */
-static base_status sum_over_group(run_net *self, double *sums, int64_t count, base_phases *phases)
+static base_status sum_over_group(run_net *self, const run_norm *norm, int64_t count, base_phases *phases)
 {
     base_phase before = phases ? base_phases_switch(phases, BASE_PHASE_REDUCE) : BASE_PHASE_OTHER;
-    BASE_TRY(comm_small_all_reduce(self->o.group, sums, (size_t)count, COMM_F64, COMM_SUM));
+    BASE_TRY(comm_slab_sum(self->sums, norm->sums, (size_t)count));
     if (phases)
         base_phases_switch(phases, before);
     return BASE_OK;
@@ -49,10 +54,11 @@ static base_status forward_norm(run_net *self, const run_node *node, const run_n
     run_norm *norm = &self->norms[node->number];
     int64_t c = node->shape.c, all = batch->global_count * node->shape.h * node->shape.w;
     if (training) {
-        BASE_TRY(TABLE->batch_norm_sums(CONTEXT, rows(node, batch), c, x, norm->sums));
-        BASE_TRY(sum_over_group(self, norm->sums, 2 * c, phases));
-        BASE_TRY(TABLE->batch_norm_statistics(CONTEXT, c, norm->sums, all, node->layer->momentum, node->layer->epsilon,
-                                              norm->mean, norm->invstd, norm->running_mean, norm->running_var));
+        BASE_TRY(TABLE->batch_norm_sums(CONTEXT, rows(node, batch), c, x, sums_of(self, norm)));
+        BASE_TRY(sum_over_group(self, norm, 2 * c, phases));
+        BASE_TRY(TABLE->batch_norm_statistics(CONTEXT, c, sums_of(self, norm), all, node->layer->momentum,
+                                              node->layer->epsilon, norm->mean, norm->invstd, norm->running_mean,
+                                              norm->running_var));
     } else {
         BASE_TRY(TABLE->batch_norm_running(CONTEXT, c, norm->running_mean, norm->running_var, node->layer->epsilon,
                                            norm->mean, norm->invstd));
@@ -145,13 +151,13 @@ static base_status backward_norm(run_net *self, const run_node *node, const run_
     const void *x = run_net_value(self, batch, node->inputs[0]);
     BASE_TRY(TABLE->batch_norm_backward_sums(
         CONTEXT, rows(node, batch), c, node->activation, x, norm->mean, norm->invstd,
-        run_net_value(self, batch, node->number), run_net_z(self, node->number), dy, norm->sums,
+        run_net_value(self, batch, node->number), run_net_z(self, node->number), dy, sums_of(self, norm),
         run_net_param_sum(self, node->first_param), run_net_param_sum(self, node->first_param + 1)));
     if (!dx)
         return BASE_OK;
-    BASE_TRY(sum_over_group(self, norm->sums, 2 * c, phases));
+    BASE_TRY(sum_over_group(self, norm, 2 * c, phases));
     return TABLE->batch_norm_backward(CONTEXT, rows(node, batch), c, x, norm->mean, norm->invstd, weight(self, node),
-                                      norm->sums, all, dy, dx, accumulate);
+                                      sums_of(self, norm), all, dy, dx, accumulate);
 }
 
 static base_status backward_dropout(run_net *self, const run_node *node, const run_net_batch *batch, const void *dy,

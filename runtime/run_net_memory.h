@@ -5,11 +5,11 @@
 #include "base_arena.h"
 #include "run_net.h"
 
-/* Batch normalisation's own memory: C channels. */
+/* Batch normalisation's own memory, on the device: C channels. */
 typedef struct run_norm {
     float *mean, *invstd;              /* (C) in force */
     float *running_mean, *running_var; /* (C) */
-    double *sums;                      /* (2 C), added up over the group */
+    size_t sums;                       /* (2 C), added up over the group: element of the slab of sums */
 } run_norm;
 
 struct run_net {
@@ -18,6 +18,8 @@ struct run_net {
     comm_slab *params, *gradients, *wide, *operands;
     int64_t first_sample; /* of the batch at work: its row in the operand slab */
     void *activations;
+    void *statistics;  /* of all norms, floats */
+    comm_slab *sums;   /* of all norms, doubles */
     run_norm *norms;   /* a node; empty for other kinds */
     ops_conv **convs;  /* a node; NULL for other kinds */
     const void **join; /* inputs of the add or concat at work */

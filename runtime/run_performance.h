@@ -11,8 +11,10 @@
 /* NaN where it could not be measured. */
 typedef struct run_efficiency {
     double gflops;      /* of the model's arithmetic, all ranks */
-    double peak_gflops; /* of the cores at work: fp32 GEMM of 1024^3 on this rank, per core, times the cores at work */
+    double peak_gflops; /* of the cores at work: fp32 GEMM of 1024^3 on this rank, per core, times the cores at work; of
+                           GPUs: GEMM in the run's precision on this rank's, times the GPUs at work */
     double mfu;         /* gflops / peak_gflops */
+    const char *peak_how; /* the same in words */
 } run_efficiency;
 
 /* Local. Measures the peak, about 0.1 s, on the job's context; the other ranks should be waiting meanwhile. */

@@ -199,6 +199,21 @@ static void place_operands(planner *self, const run_node *node)
     place_operand(self, &self->nodes[node->number].joint_gradient, node->number);
 }
 
+/* The next parameter begins another. */
+static void close_bucket(planner *self, run_bucket **open)
+{
+    run_bucket *bucket = *open;
+    *open = NULL;
+    if (!bucket)
+        return;
+    self->plan->bucket_count++;
+    if (bucket->form != RUN_BUCKET_PLAIN || self->options->bucket_grain == 0)
+        return;
+    size_t padded = round_up(bucket->count, self->options->bucket_grain);
+    self->plan->param_elements += padded - bucket->count;
+    bucket->count = padded;
+}
+
 /* Joint nodes are buckets of their own; runs of other nodes of one form share buckets. */
 static void cut_buckets(planner *self, run_bucket *buckets, size_t *offset, int *bucket_of)
 {
@@ -210,10 +225,8 @@ static void cut_buckets(planner *self, run_bucket *buckets, size_t *offset, int 
         run_bucket_form form = form_of(self, node, joint);
         if (node->param_count == 0)
             continue;
-        if (open && open->form != form) {
-            plan->bucket_count++;
-            open = NULL;
-        }
+        if (open && open->form != form)
+            close_bucket(self, &open);
         if (!open) {
             open = &buckets[plan->bucket_count];
             *open = (run_bucket){.form = form, .begin = plan->param_elements, .wide = plan->wide_elements, .node = -1};
@@ -227,12 +240,10 @@ static void cut_buckets(planner *self, run_bucket *buckets, size_t *offset, int 
             open->node = node->number;
             place_operands(self, node);
         }
-        if (form == RUN_BUCKET_JOINT || open->count * sizeof(float) >= self->options->bucket_bytes) {
-            plan->bucket_count++;
-            open = NULL;
-        }
+        if (form == RUN_BUCKET_JOINT || open->count * sizeof(float) >= self->options->bucket_bytes)
+            close_bucket(self, &open);
     }
-    plan->bucket_count += open != NULL;
+    close_bucket(self, &open);
 }
 
 static base_status plan_params(planner *self, base_arena *arena)

@@ -64,6 +64,7 @@ typedef struct run_plan {
 
 typedef struct run_plan_options {
     int64_t batch, global_batch;
+    size_t bucket_grain; /* a plain bucket is padded with zeros to a multiple of so many elements; 0 means 1 */
     size_t bucket_bytes; /* a wide or plain bucket is closed when it holds at least so many bytes of floats */
     int operands_travel; /* 1: joint sums need a gather over a network, so large batches take the plain form */
     /* Of the back end, as in ops.h. */

@@ -24,6 +24,7 @@ struct run_reduce {
     run_reduce_options o;
     base_arena *arena;
     run_optim *optim;
+    comm_slab *squares; /* (1) double: of the gradient's norm, where it is clipped */
     int rank, size;
     int owns_parts;               /* this rank updates its part alone, not the whole bucket */
     int one_operands, one_params; /* a single copy of them where ranks share memory: nothing to gather */
@@ -117,6 +118,8 @@ base_status run_reduce_create(const run_reduce_options *options, run_reduce **ou
     self->one_params = comm_slab_is_one(run_net_params(options->net));
     *out = self;
     size_t elements = 0;
+    if (options->optimizer->clip_norm > 0.0)
+        BASE_TRY(comm_slab_create(options->group, COMM_SLAB_OWN, COMM_F64, 1, &self->squares));
     BASE_TRY(create_buckets(self, &elements));
     run_optim_options optim = {.config = options->optimizer,
                                .device_table = options->device_table,
@@ -133,6 +136,7 @@ void run_reduce_destroy(run_reduce **out)
     if (!self)
         return;
     run_optim_destroy(&self->optim);
+    comm_slab_destroy(&self->squares);
     base_arena *arena = self->arena;
     base_arena_destroy(&arena);
     *out = NULL;
@@ -311,20 +315,20 @@ static base_status sum_and_apply_joint(run_reduce *self, bucket_state *b, base_p
 /* By the global norm: needs all sums. */
 static base_status clip(run_reduce *self, base_phases *phases)
 {
-    double squares = 0.0;
+    double *squares = comm_slab_data(self->squares);
     for (int i = 0; i < self->o.plan->bucket_count; i++) {
         bucket_state *b = &self->buckets[i];
         BASE_TRY(make_room(self, 0));
         BASE_TRY(make_gradient(self, b, phases));
         base_phases_switch(phases, BASE_PHASE_UPDATE);
         BASE_TRY(self->o.ops->sum_of_squares(self->o.context, (int64_t)b->count, gradients_at(self, b->begin), i > 0,
-                                             &squares));
+                                             squares));
     }
     if (self->o.sharded) {
         base_phases_switch(phases, BASE_PHASE_REDUCE);
-        BASE_TRY(comm_small_all_reduce(self->o.group, &squares, 1, COMM_F64, COMM_SUM));
+        BASE_TRY(comm_slab_sum(self->squares, 0, 1));
     }
-    return self->o.ops->clip(self->o.context, self->o.optimizer->clip_norm, &squares);
+    return self->o.ops->clip(self->o.context, self->o.optimizer->clip_norm, squares);
 }
 
 static base_status update_bucket(run_reduce *self, bucket_state *b, int clips, base_phases *phases)
@@ -354,7 +358,7 @@ static base_status gather_params(run_reduce *self)
     }
     for (int i = 0; i < self->o.plan->bucket_count; i++)
         BASE_TRY(wait_gather(&self->buckets[i]));
-    return BASE_OK;
+    return run_net_params_changed(self->o.net);
 }
 
 base_status run_reduce_finish(run_reduce *self, base_phases *phases)

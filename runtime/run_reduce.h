@@ -34,7 +34,7 @@ typedef struct run_reduce_options {
     int threads; /* of this rank, each with a cache of its own */
 } run_reduce_options;
 
-base_status run_reduce_create(const run_reduce_options *options, run_reduce **self);
+base_status run_reduce_create(const run_reduce_options *options, run_reduce **self); /* Collective */
 void run_reduce_destroy(run_reduce **self);
 
 /* What this rank updates: one part of the parameter layout for each bucket of the plan, and where its state begins in

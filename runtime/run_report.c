@@ -115,11 +115,11 @@ const char *run_report_folder(const run_report *self)
     return self->folder;
 }
 
-void run_report_step(run_report *self, const run_steps_line *line)
+void run_report_steps(run_report *self, const run_steps_line *line)
 {
     if (self->job->info.rank != 0)
         return;
-    run_stats_add(self->stats, line->samples, line->phases);
+    run_stats_add(self->stats, line->steps, line->samples, line->phases);
     run_steps_add(self->steps, line);
 }
 

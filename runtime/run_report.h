@@ -44,7 +44,7 @@ void run_report_destroy(run_report **self);
 
 /* Local from here on; ranks other than 0 do nothing. */
 const char *run_report_folder(const run_report *self);
-void run_report_step(run_report *self, const run_steps_line *line);
+void run_report_steps(run_report *self, const run_steps_line *line);
 
 /* The record of a run that is still going on, for whoever writes it to run_report_path; malloc'd, the caller frees;
  * NULL when memory is short. What is in steps.csv so far is handed to the system. Measures nothing, takes no time. */

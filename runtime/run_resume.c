@@ -218,6 +218,7 @@ static base_status load(loader *self, ckpt_reader *reader)
         if (!self->model_only || self->state->tensors[span->tensor].role != CKPT_ROLE_OPTIMIZER_STATE)
             BASE_TRY(load_span(self, reader, span));
     }
+    BASE_TRY(run_net_params_changed(job->net));
     return job->device_table->stream_wait(job->device, job->stream);
 }
 
@@ -341,7 +342,7 @@ base_status run_resume_load(run_job *job, const run_resume_options *options, run
     run_job_limit_steps(job);
     int64_t epoch_ended = at->step_in_epoch >= at->steps_per_epoch;
     return comm_world_agree(
-        job->world, run_loader_seek(job->train_loader, at->epoch + epoch_ended, epoch_ended ? 0 : at->step_in_epoch));
+        job->world, run_feed_seek(job->train_feed, at->epoch + epoch_ended, epoch_ended ? 0 : at->step_in_epoch));
 }
 
 base_status run_resume_model(run_job *job, const char *path, run_resumed *resumed)

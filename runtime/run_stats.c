@@ -5,7 +5,7 @@
 enum { TIMES_MAX = 1 << 20, WARMUP_MAX = 10 };
 
 struct run_stats {
-    int64_t warmup, seen;
+    int64_t warmup, seen, skipped;
     int64_t stride; /* every stride-th step is kept for the percentiles */
     int64_t capacity, kept;
     double *seconds;
@@ -42,18 +42,28 @@ double run_stats_step_seconds(const base_phases *phases)
     return seconds;
 }
 
-void run_stats_add(run_stats *self, int64_t samples, const base_phases *phases)
+static void keep(run_stats *self, int64_t number, double seconds)
 {
-    int64_t number = self->seen++ - self->warmup;
-    if (number < 0)
+    if (number % self->stride == 0 && self->kept < self->capacity)
+        self->seconds[self->kept++] = seconds;
+}
+
+void run_stats_add(run_stats *self, int64_t steps, int64_t samples, const base_phases *phases)
+{
+    int64_t number = self->seen - self->warmup;
+    self->seen += steps;
+    /* Steps that are known together count when all of them come after the warm-up. */
+    if (number < 0) {
+        self->skipped += steps;
         return;
+    }
     double seconds = run_stats_step_seconds(phases);
     self->samples += samples;
     self->total_seconds += seconds;
     for (int i = 0; i < BASE_PHASE_COUNT; i++)
         self->phases[base_phase_recorded((base_phase)i)] += phases->seconds[i];
-    if (number % self->stride == 0 && self->kept < self->capacity)
-        self->seconds[self->kept++] = seconds;
+    for (int64_t s = 0; s < steps; s++)
+        keep(self, number + s, seconds / (double)steps);
 }
 
 static int ascending(const void *a, const void *b)
@@ -64,7 +74,7 @@ static int ascending(const void *a, const void *b)
 
 run_performance run_stats_performance(run_stats *self)
 {
-    run_performance p = {.steps = self->seen > self->warmup ? self->seen - self->warmup : 0};
+    run_performance p = {.steps = self->seen - self->skipped};
     if (p.steps == 0 || self->total_seconds <= 0.0)
         return p;
     double steps = (double)p.steps;

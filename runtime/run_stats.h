@@ -23,7 +23,8 @@ int64_t run_stats_warmup(int64_t steps);
 /* For a run of `steps` steps. Memory is taken here, not in a step; beyond a million steps the percentiles are those of
  * a systematic sample. */
 base_status run_stats_create(base_arena *arena, int64_t steps, run_stats **self);
-void run_stats_add(run_stats *self, int64_t samples, const base_phases *phases);
+/* `steps` steps that took `phases` and went through `samples` together. */
+void run_stats_add(run_stats *self, int64_t steps, int64_t samples, const base_phases *phases);
 run_performance run_stats_performance(run_stats *self);
 
 /* Length of a step: all its phases. */

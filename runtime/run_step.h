@@ -7,23 +7,34 @@
 #include "run_job.h"
 #include "run_resume.h"
 
-/* What all ranks know of a step when it has ended. */
+/* What all ranks know of the steps since they met last, when they meet at the end of one. */
 typedef struct run_step_result {
-    int64_t samples;           /* of all ranks */
-    double loss;               /* mean over them */
+    int64_t steps;             /* 0: they did not meet, and the rest is not known */
+    int64_t samples;           /* of all ranks, in all those steps */
+    double loss;               /* of the last step, mean over its samples */
+    double loss_sum;           /* over all those samples */
     double correct;            /* how many of them were right before the update */
-    double lr;                 /* that the update took */
+    double lr;                 /* that the last update took */
     int interrupted;           /* some rank was told to end at once (Ctrl-C) ... */
     int stopping;              /* ... or to save and end */
     run_checkpoint_vote votes; /* summed over the ranks */
 } run_step_result;
 
-/* Collective. One step on the loader's next batch: data, forward, loss, backward with each bucket's reduce started when
- * its last gradient is ready, update. `step` counts from 0 over the whole run; `vote` (NULL: none) travels beside the
- * loss. BASE_DIVERGED on all ranks, with step and rank, when a loss is not finite; the parameters are then those before
- * the step. */
-base_status run_step_train(run_job *job, int64_t step, const run_checkpoint_vote *vote, base_phases *phases,
-                           run_step_result *result);
+/* How a step is to be done. */
+typedef struct run_step_order {
+    int64_t step; /* counts from 0 over the whole run */
+    int meets;    /* the ranks meet at its end; without a device that computes behind the host they always do */
+    const run_checkpoint_vote *vote; /* travels beside the loss; NULL: none */
+} run_step_order;
+
+/* Collective. One step on the next batch: data, forward, loss, backward with each bucket's reduce started when its last
+ * gradient is ready, update. Where the ranks meet, losses and wishes are summed over them. BASE_DIVERGED on all ranks,
+ * with step and rank, when a loss is not finite; on the host the parameters are then those before the step.
+ *
+ * A device that computes behind the host is given the work, in one piece once it knows it (run_replay.h), and nobody
+ * waits for it but where the ranks meet. The phases are then the host's: data, and what it takes to give the work
+ * away; all waiting for the device counts as backward. */
+base_status run_step_train(run_job *job, const run_step_order *order, base_phases *phases, run_step_result *result);
 
 /* Collective. Mean loss and accuracy over the whole test set, each sample once. `phases`: whose running phase gets
  * somewhere meanwhile; NULL: none. BASE_INTERRUPTED or BASE_STOPPED on all

@@ -221,7 +221,7 @@ static void add_line(run_steps *self, const run_steps_line *line)
 
 void run_steps_add(run_steps *self, const run_steps_line *line)
 {
-    self->steps++;
+    self->steps += line->steps;
     self->samples += line->samples;
     for (int i = 0; i < BASE_PHASE_COUNT; i++)
         self->phases[base_phase_recorded((base_phase)i)] += line->phases->seconds[i];

@@ -13,11 +13,12 @@
 
 typedef struct run_steps run_steps;
 
-/* What one step reports. */
+/* What is reported after a step, of all steps since the report before. */
 typedef struct run_steps_line {
     int64_t step, epoch; /* from 1 */
-    int64_t samples;     /* of all ranks */
-    double loss, lr;
+    int64_t steps;       /* how many they are */
+    int64_t samples;     /* of all ranks, in all of them */
+    double loss, lr;     /* of the last */
     const base_phases *phases;
 } run_steps_line;
 

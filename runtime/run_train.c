@@ -6,6 +6,7 @@
 #include "run_progress.h"
 #include "run_report.h"
 #include "run_signal.h"
+#include "run_stats.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -25,6 +26,7 @@ typedef struct trainer {
     base_phases phases;
     run_balance_log *balance;
     run_monitor_record totals; /* for who watches */
+    int64_t warm;              /* the step with which the warm-up ends */
 } trainer;
 
 static void start_epoch(trainer *self, int64_t epoch)
@@ -44,12 +46,10 @@ static double epoch_accuracy(const trainer *self)
     return self->at.epoch_correct_sum / (double)run_position_samples(&self->at);
 }
 
-static void add_step(ckpt_position *at, const run_step_result *result)
+static void add_steps(ckpt_position *at, const run_step_result *result)
 {
-    at->step++;
-    at->step_in_epoch++;
     at->loss = result->loss;
-    at->epoch_loss_sum += result->loss * (double)result->samples;
+    at->epoch_loss_sum += result->loss_sum;
     at->epoch_correct_sum += result->correct;
 }
 
@@ -64,44 +64,64 @@ static void show(trainer *self)
     run_monitor_add(self->job->monitor, totals);
 }
 
-static void record_step(trainer *self, const run_step_result *result)
+static void record_steps(trainer *self, const run_step_result *result)
 {
     ckpt_position *at = &self->at;
-    add_step(at, result);
+    add_steps(at, result);
     run_progress_step(&self->progress, at->step, at->epoch + 1, result->samples, epoch_loss(self),
                       epoch_accuracy(self));
     base_phases_switch(&self->phases, BASE_PHASE_OTHER);
     run_steps_line line = {.step = at->step,
                            .epoch = at->epoch + 1,
+                           .steps = result->steps,
                            .samples = result->samples,
                            .loss = result->loss,
                            .lr = result->lr,
                            .phases = &self->phases};
-    run_report_step(self->report, &line);
-    run_balance_log_add(self->balance, &self->phases);
+    run_report_steps(self->report, &line);
+    run_balance_log_add(self->balance, result->steps, &self->phases);
+    double steps = (double)result->steps;
     self->totals.loss = result->loss;
-    self->totals.loss_sum += result->loss;
+    self->totals.loss_sum += result->steps == 1 ? result->loss : result->loss_sum / (double)result->samples * steps;
     self->totals.samples += result->samples;
+}
+
+/* Where the ranks have to know of one another, or a line is due. */
+static int meets_after(const trainer *self, const ckpt_position *done)
+{
+    const run_job *job = self->job;
+    return done->step % job->config->train.log_every == 0 || done->step == self->warm ||
+           done->step >= job->total_steps || done->step_in_epoch >= job->steps_per_epoch ||
+           run_checkpoint_is_due(self->checkpoint, done->step);
+}
+
+static base_status end_steps(trainer *self, const run_step_result *result)
+{
+    const ckpt_position *at = &self->at;
+    record_steps(self, result);
+    if (result->interrupted)
+        return BASE_FAIL(BASE_INTERRUPTED, "interrupted after step %" PRId64 " of %" PRId64, at->step,
+                         self->job->total_steps);
+    if (result->stopping)
+        return BASE_FAIL(BASE_STOPPED, "stopped on request");
+    base_phases_switch(&self->phases, BASE_PHASE_CHECKPOINT);
+    base_status status = run_checkpoint_step(self->checkpoint, at, &result->votes);
+    base_phases_switch(&self->phases, BASE_PHASE_OTHER);
+    show(self);
+    return status;
 }
 
 static base_status one_step(trainer *self)
 {
-    run_job *job = self->job;
-    ckpt_position *at = &self->at;
+    ckpt_position done = self->at;
     run_step_result result;
     run_checkpoint_vote vote = run_checkpoint_get_vote(self->checkpoint);
-    BASE_TRY(run_step_train(job, at->step, &vote, &self->phases, &result));
-    record_step(self, &result);
-    if (result.interrupted)
-        return BASE_FAIL(BASE_INTERRUPTED, "interrupted after step %" PRId64 " of %" PRId64, at->step,
-                         job->total_steps);
-    if (result.stopping)
-        return BASE_FAIL(BASE_STOPPED, "stopped on request");
-    base_phases_switch(&self->phases, BASE_PHASE_CHECKPOINT);
-    base_status status = run_checkpoint_step(self->checkpoint, at, &result.votes);
-    base_phases_switch(&self->phases, BASE_PHASE_OTHER);
-    show(self);
-    return status;
+    done.step++;
+    done.step_in_epoch++;
+    run_step_order order = {.step = self->at.step, .meets = meets_after(self, &done), .vote = &vote};
+    BASE_TRY(run_step_train(self->job, &order, &self->phases, &result));
+    self->at = done;
+    return result.steps > 0 ? end_steps(self, &result) : BASE_OK;
 }
 
 /* The last update can be the one that goes wrong. */
@@ -179,7 +199,9 @@ static base_status write_record(trainer *self, base_status status, const run_bal
     outcome->steps = self->at.step;
     if (isnan(outcome->train_loss))
         outcome->train_loss = epoch_loss(self);
-    base_status digest = run_net_param_digest(self->job->net, outcome->param_digest);
+    /* A device that a lost peer has kept from its work may hold anything. */
+    int known = status != BASE_PEER || !self->job->ops->asynchronous;
+    base_status digest = known ? run_net_param_digest(self->job->net, outcome->param_digest) : status;
     run_report_result result = {.status = status,
                                 .steps = self->at.step,
                                 .epochs = outcome->epochs,
@@ -307,6 +329,7 @@ static void begin_watch(trainer *self, const run_observer *observer)
                            .steps_per_epoch = job->steps_per_epoch,
                            .epochs = job->config->train.epochs,
                            .stall_timeout = job->config->train.stall_timeout};
+    self->warm = self->at.step + run_stats_warmup(job->total_steps);
     base_phases_start(&self->phases, BASE_PHASE_OTHER);
     show(self);
     if (observer)

@@ -25,7 +25,7 @@ static int gather(double (*own)(int rank, int step), double length, run_balance 
         phases.seconds[BASE_PHASE_UPDATE] = 1.0;
         phases.seconds[BASE_PHASE_WAIT] = 0.75 * (length - 1.0 - own(rank, s));
         phases.seconds[BASE_PHASE_REDUCE] = 0.25 * (length - 1.0 - own(rank, s));
-        run_balance_log_add(log, &phases);
+        run_balance_log_add(log, 1, &phases);
     }
     good = comm_world_agree(world, good ? BASE_OK : BASE_ERROR) == BASE_OK;
     good = good && run_balance_gather(world, log, balance) == BASE_OK;
@@ -90,7 +90,7 @@ static void long_runs_are_sampled(void **state)
     for (int s = 0; good && s < 1000000; s++) {
         base_phases phases = {
             .seconds = {[BASE_PHASE_FORWARD] = 2.0 + rank, [BASE_PHASE_WAIT] = (double)(size - rank)}};
-        run_balance_log_add(log, &phases);
+        run_balance_log_add(log, 1, &phases);
     }
     EVERYWHERE(good);
     EVERYWHERE(run_balance_gather(world, log, &b) == BASE_OK);

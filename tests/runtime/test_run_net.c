@@ -44,21 +44,16 @@ static void close_job(run_config **config, run_job *job)
 /* The mean loss of the first batch of the first epoch with the parameters as they are. */
 static double loss_of(run_job *job)
 {
-    run_batch loaded;
+    run_net_batch batch;
     double result[2];
-    assert_int_equal(run_loader_seek(job->train_loader, 0, 0), BASE_OK);
-    assert_int_equal(run_loader_next(job->train_loader, &loaded), BASE_OK);
-    run_net_batch batch = {.x = loaded.x,
-                           .labels = loaded.labels,
-                           .count = loaded.share.share_count,
-                           .first_sample = loaded.share.share_begin,
-                           .global_count = loaded.share.count};
+    assert_int_equal(run_feed_seek(job->train_feed, 0, 0), BASE_OK);
+    assert_int_equal(run_feed_next(job->train_feed, &batch), BASE_OK);
     ops_step step = {.first_sample = batch.first_sample};
     assert_int_equal(job->ops->begin_step(job->context, &step), BASE_OK);
     assert_int_equal(run_net_forward(job->net, &batch, 1, NULL), BASE_OK);
     assert_int_equal(run_net_loss(job->net, &batch, 1, result), BASE_OK);
     assert_int_equal(comm_small_all_reduce(job->group, result, 1, COMM_F64, COMM_SUM), BASE_OK);
-    return result[0] / (double)loaded.share.count;
+    return result[0] / (double)batch.global_count;
 }
 
 /* The derivative of the loss along `direction`, `count` parameters from `at` on. */
@@ -129,7 +124,7 @@ static void check_graph(uint32_t number, const char *loss)
     base_phases phases = {0};
     run_step_result result;
     memcpy(before, params, elements * sizeof *params);
-    assert_int_equal(run_step_train(&job, 0, NULL, &phases, &result), BASE_OK);
+    assert_int_equal(run_step_train(&job, &(run_step_order){.step = 0, .meets = 1}, &phases, &result), BASE_OK);
     memcpy(after, params, elements * sizeof *params);
     memcpy(params, before, elements * sizeof *params);
 
@@ -170,7 +165,7 @@ static void a_step_allocates_nothing(void **state)
         for (int64_t s = 0; s < 100; s++) {
             base_phases phases = {0};
             run_step_result result;
-            assert_int_equal(run_step_train(&job, s, NULL, &phases, &result), BASE_OK);
+            assert_int_equal(run_step_train(&job, &(run_step_order){.step = s, .meets = 1}, &phases, &result), BASE_OK);
             if (s == 1)
                 count = base_arena_count();
         }

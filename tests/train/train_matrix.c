@@ -96,7 +96,7 @@ static base_status train(run_job *job, int64_t steps, const char *label)
     for (int64_t s = 0; s < steps; s++) {
         base_phases phases = {0};
         run_step_result result;
-        BASE_TRY(run_step_train(job, s, NULL, &phases, &result));
+        BASE_TRY(run_step_train(job, &(run_step_order){.step = s, .meets = 1}, &phases, &result));
         losses[s] = result.loss;
     }
     BASE_TRY(run_net_param_digest(job->net, digest));

@@ -1,0 +1,100 @@
+#!/bin/sh
+# Whole runs on a GPU, played by the emulator's plug-in, against the same runs on the host. Arguments: those of train_test.sh, then the
+# plug-in. Without it this says so and exits with 77.
+. "$(dirname "$0")/train_test.sh"
+plugin=$4
+if [ ! -e "$plugin" ]; then
+    echo "$plugin was not built: a C++ compiler is missing"
+    exit 77
+fi
+DDPT_GPU_PLUGIN=$plugin
+export DDPT_GPU_PLUGIN
+gpu="--set train.device=gpu"
+cpu="--set train.device=cpu"
+
+# config NAME LAYERS OPTIMIZER
+config() {
+    cat >"$1.cfg" <<END
+data = { format = "digits"; train_samples = 1200; test_samples = 50; };
+model = { input = [1, 28, 28]; layers = ( $2, { type = "dense"; units = 10; } ); };
+train = { batch = 24; epochs = 4; seed = 3; optimizer = { type = $3; }; };
+END
+}
+config dense '{ type = "dense"; units = 24; activation = "relu"; }' '"sgd"; lr = 0.05; momentum = 0.9'
+config conv '{ type = "conv2d"; filters = 3; kernel = 5; stride = 3; bias = false; },
+{ type = "batch_norm"; activation = "relu"; }, { type = "dropout"; rate = 0.2; }' '"sgd"; lr = 0.05; clip_norm = 2.0'
+
+# near A B WITHIN: the losses of the steps that both runs have lines of.
+near() {
+    awk -F, -v within="$3" -v a="$1" -v b="$2" '
+        FNR == 1 { next }
+        NR == FNR { loss[$1] = $3; next }
+        $1 in loss { d = loss[$1] - $3; d = d < 0 ? -d : d; n++; if (!(d <= worst)) worst = d }
+        END { if (n < 3 || !(worst <= within)) { printf "%s and %s: %d losses, up to %g apart\n", a, b, n, worst; exit 1 } }
+    ' "$1/steps.csv" "$2/steps.csv" >apart || fail "$(cat apart)"
+}
+
+# comm_is DIR KIND: what the ranks reduced with, whatever the configuration asked for.
+comm_is() {
+    grep -q "^  \"comm\": \"$2\"" "$1/run.json" || fail "$1: comm is not $2"
+}
+
+for model in dense conv; do
+    train_into "$model-cpu" 1 $cpu "$model.cfg"
+    train_into "$model-gpu" 1 $gpu --set train.log_every=40 "$model.cfg"
+    near "$model-cpu" "$model-gpu" 1e-3
+    field_is "$model-gpu" steps 200
+    comm_is "$model-gpu" local
+    field_is "$model-gpu" gpu 'emulated GPU'
+done
+near_number() { awk -v a="$1" -v b="$2" 'BEGIN { d = a - b; exit !(d < 1e-3 && d > -1e-3) }'; }
+near_number "$(field conv-cpu train_loss)" "$(field conv-gpu train_loss)" || fail 'the mean loss of the epoch is another'
+near_number "$(field conv-cpu test_loss)" "$(field conv-gpu test_loss)" || fail 'the test loss is another'
+
+# Ranks that share the GPU: only where they may, through host memory, with the losses of one.
+expect 5 "$mpiexec" -n 2 "$ddpt" train $gpu --out shared conv.cfg
+err_has '^error: ranks 0 and 1 of .* would share the GPU .*--share-gpus'
+short="--set train.max_steps=40 --share-gpus"
+for ranks in 2 3; do
+    train_into "conv-$ranks" $ranks $gpu $short conv.cfg
+    comm_is "conv-$ranks" staged
+    near conv-cpu "conv-$ranks" 1e-4
+done
+train_into sharded 2 $gpu $short --set train.sync=sharded --set train.log_every=3 dense.cfg
+near dense-cpu sharded 1e-4
+train_into forced 1 $gpu $short --set train.comm=staged dense.cfg
+near dense-cpu forced 1e-3
+expect 2 "$ddpt" train $gpu --set train.comm=shm --out wrong dense.cfg
+err_has '^error: comm = "shm" reduces in host memory'
+expect 2 "$ddpt" train $cpu --set train.comm=staged --out wrong dense.cfg
+
+# device = "auto": a GPU a rank, else the cpu for all.
+train_into auto 1 --set train.max_steps=20 dense.cfg
+field_is auto gpus 1
+train_into auto-cpu 2 --set train.max_steps=20 dense.cfg
+field_is auto-cpu gpus 0
+err_has 'more ranks than GPUs'
+
+train_into bf16 1 $gpu --set train.precision=bf16 --set train.log_every=20 --set train.max_steps=100 dense.cfg
+near dense-cpu bf16 0.2
+train_into tf32 1 $gpu --set train.precision=tf32 --set train.max_steps=10 dense.cfg
+near dense-cpu tf32 0.01
+
+# A checkpoint of either goes on on the other, here in the middle of an epoch.
+for way in cpu:gpu gpu:cpu; do
+    from=${way%:*} to=${way#*:}
+    train_into "$way" 1 --set "train.device=$from" --set train.max_steps=70 conv.cfg
+    train_into "$way" 1 --set "train.device=$to" --set train.max_steps=110 --resume conv.cfg
+    near conv-cpu "$way" 1e-3
+done
+expect 0 "$ddpt" eval --set train.device=gpu conv.cfg --ckpt conv-cpu
+
+# A rank that stands still in the middle of a step, or is killed, ends the run within the bound.
+expect 6 env DDPT_FAILPOINT=rank-1:data:30:pause=60000 "$mpiexec" -n 3 "$ddpt" train $gpu --share-gpus --no-coordinator \
+    --set train.stall_timeout=2 --out stalled dense.cfg
+err_has 'waited 2.0 s for the other ranks\|rank 1 did not arrive'
+began=$(date +%s)
+DDPT_FAILPOINT=rank-1:data:30 "$mpiexec" -n 3 "$ddpt" train $gpu --share-gpus --out killed dense.cfg >out 2>err &&
+    fail 'a run that lost a rank ends well'
+[ $(($(date +%s) - began)) -lt 20 ] || fail 'the end of a run that lost a rank took 20 s'
+finish
