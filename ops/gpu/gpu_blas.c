@@ -60,14 +60,17 @@ static base_status find_library(void)
 {
     if (gpublas_api.library)
         return BASE_OK;
-    void *library = dlopen(GPU_BLAS_LIBRARY, RTLD_NOW | RTLD_LOCAL);
+    static const char *const names[] = {"libhipblaslt.so.1", "libhipblaslt.so.0"}; /* of ROCm 7, and before: alike */
+    void *library = NULL;
+    for (size_t i = 0; i < sizeof names / sizeof *names && !library; i++)
+        library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
     if (!library)
         return BASE_FAIL(BASE_DEVICE, "the GPU back end needs hipBLASLt: install it, or use train.device = \"cpu\": %s",
                          dlerror());
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
         void *symbol = dlsym(library, functions[i].name);
         if (!symbol)
-            return BASE_FAIL(BASE_DEVICE, GPU_BLAS_LIBRARY " is of another version: it has no %s", functions[i].name);
+            return BASE_FAIL(BASE_DEVICE, GPU_BLAS_NAME " is of another version: it has no %s", functions[i].name);
         memcpy(functions[i].place, &symbol, sizeof symbol);
     }
     gpublas_api.library = library;

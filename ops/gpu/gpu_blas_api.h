@@ -11,7 +11,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define GPU_BLAS_LIBRARY "libhipblaslt.so.0"
 #define GPU_BLAS_NAME "hipBLASLt"
 
 typedef void *gpublasLtHandle_t;
