@@ -35,6 +35,7 @@ static const run_plugin plugin = {.version = RUN_PLUGIN_VERSION,
                                   .libraries = "",
                                   .device = &gpu_device_table,
                                   .count = gpu_device_count,
+                                  .locate = gpu_device_locate,
                                   .describe = describe,
                                   .are_peers = gpu_device_are_peers};
 
