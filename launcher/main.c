@@ -6,9 +6,11 @@
 #include "base_log.h"
 #include "run_signal.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 static const command *const commands[] = {&command_train,       &command_eval,  &command_scale, &command_report,
                                           &command_coordinator, &command_top,   &command_ckpt,  &command_summary,
@@ -131,8 +133,19 @@ static void print_failure(base_status status)
 /* A launcher that is told to end the job may drop what it has not yet forwarded of stderr: hydra does. */
 enum { FORWARDING_NS = 200 * 1000 * 1000 };
 
+/* What is opened from now on must not be taken for a stream that the caller has closed. Writing fails as before. */
+static void fill_streams(void)
+{
+    int fd;
+    while ((fd = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0 && fd <= STDERR_FILENO)
+        continue;
+    if (fd >= 0)
+        close(fd);
+}
+
 int main(int argc, char **argv)
 {
+    fill_streams();
     remember_line(argc, argv);
     base_status status = dispatch(argc, argv);
     if (status == BASE_OK && (fflush(stdout) != 0 || ferror(stdout)))

@@ -30,9 +30,16 @@ int process_guard_told(void)
 
 /* ---- the program ---- */
 
-static int write_to(int output)
+/* Hydra does not start where it cannot write. `nothing`: /dev/null. */
+static int write_to(int output, int nothing)
 {
-    return output < 0 || (dup2(output, STDOUT_FILENO) >= 0 && dup2(output, STDERR_FILENO) >= 0);
+    int good = nothing >= 0;
+    for (int fd = STDOUT_FILENO; good && fd <= STDERR_FILENO; fd++) {
+        int flags = fcntl(fd, F_GETFL), is_open = flags >= 0 && (flags & O_ACCMODE) != O_RDONLY;
+        if (output >= 0 || !is_open)
+            good = dup2(output >= 0 ? output : nothing, fd) >= 0;
+    }
+    return good;
 }
 
 static _Noreturn void become(const process_guard_order *order, pid_t guard)
@@ -52,8 +59,8 @@ static _Noreturn void become(const process_guard_order *order, pid_t guard)
     plain.sa_handler = SIG_IGN;
     sigaction(SIGTTOU, &plain, NULL);
     sigprocmask(SIG_SETMASK, &order->mask, NULL);
-    int nothing = open("/dev/null", O_RDONLY);
-    if (nothing >= 0 && dup2(nothing, STDIN_FILENO) >= 0 && write_to(order->output))
+    int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (write_to(order->output, nothing) && dup2(nothing, STDIN_FILENO) >= 0)
         execvp(order->argv[0], order->argv);
     int reason = errno;
     if (write(order->report, &reason, sizeof reason) != sizeof reason)
