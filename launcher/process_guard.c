@@ -225,8 +225,7 @@ _Noreturn void process_guard_run(const process_guard_order *order)
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     if (by_line)
         block_signals(&waiting);
-    else
-        prctl(PR_SET_PDEATHSIG, SIGTERM);
+    prctl(PR_SET_PDEATHSIG, by_line ? SIGCONT : SIGTERM); /* SIGCONT: whoever is stopped does not see that line end */
     if (getppid() != order->parent)
         _exit(NOT_STARTED);
     pid_t guard = getpid(), program = fork();
