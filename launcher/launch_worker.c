@@ -17,6 +17,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+enum { HIGH_FD = 200 }; /* above what an MPI opens, below what any system allows */
+
 static int line = -1; /* to the launcher */
 static int own_rank = -1;
 
@@ -100,6 +102,17 @@ static base_status gone(void)
                      "the launcher of this worker is gone, or does not know it (" LAUNCH_SOCKET_VARIABLE ")");
 }
 
+/* Linux closes what a process that dies leaves open from the highest number down: the launcher is to hear of it before
+ * the MPI does, who kills the others, so that it knows who was first. */
+static void move_up(void)
+{
+    int moved = fcntl(line, F_DUPFD_CLOEXEC, HIGH_FD);
+    if (moved < 0)
+        return;
+    close(line);
+    line = moved;
+}
+
 static base_status connect_to(const char *name)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -109,6 +122,7 @@ static base_status connect_to(const char *name)
     if (line < 0 || connect(line, (const struct sockaddr *)&address,
                             (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + length)) != 0)
         return gone();
+    move_up();
     return BASE_OK;
 }
 
