@@ -212,6 +212,7 @@ static base_status run(int argc, char **argv)
     allow_files(self.workers);
     self.restart.most = self.options.restarts;
     self.restart.window_s = self.options.restart_window_s;
+    self.restart.delay_ms = 1000 * self.options.restart_delay_s;
     base_status status = launch_signals_open(&self.signals);
     if (status == BASE_OK)
         status = start(&self);
@@ -237,10 +238,11 @@ const command command_launch = {
         "      --restarts K    start a training again that lost a worker or failed with status 1 or 6, from its last\n"
         "                      checkpoint, at most K times (default: 0)\n"
         "      --restart-window SECONDS  in any such time, not in all (default: 3600)\n"
+        "      --restart-delay SECONDS  before the second restart: the first comes at once, and the delay doubles each\n"
+        "                      time, up to a minute (default: 1)\n"
         "      --prefix        begin each line that a worker prints with [rank]\n"
         "  -h, --help          this text\n"
         "\n"
-        "The first restart comes at once, the second after a second, then twice as long each time, a minute at most.\n"
         "A restarted run goes on in its folder and ends as one that was never disturbed.\n"
         "\n"
         "SIGTERM, SIGHUP, SIGUSR1, SIGUSR2: a training saves and ends with status 75. Ctrl-C: all ends within three\n"

@@ -6,7 +6,7 @@
 #include <getopt.h>
 #include <string.h>
 
-enum { WINDOW_MOST_S = 365 * 24 * 3600 };
+enum { WINDOW_MOST_S = 365 * 24 * 3600, DELAY_MOST_S = 24 * 3600 };
 
 static base_status parse_number(const char *option, int least, int most, int *value)
 {
@@ -32,6 +32,7 @@ static base_status take(int c, char **argv, launch_options *self)
     case 'b': return parse_bind(self);
     case 'r': return parse_number("--restarts", 0, LAUNCH_RESTARTS_MAX, &self->restarts);
     case 'w': return parse_number("--restart-window", 1, WINDOW_MOST_S, &self->restart_window_s);
+    case 'd': return parse_number("--restart-delay", 0, DELAY_MOST_S, &self->restart_delay_s);
     case 'p': self->prefix = 1; return BASE_OK;
     case 'h': self->help = 1; return BASE_OK;
     default: return command_bad_option("launch", argv, optind);
@@ -64,10 +65,11 @@ base_status launch_options_parse(int argc, char **argv, launch_options *self)
                                           {"bind", required_argument, NULL, 'b'},
                                           {"restarts", required_argument, NULL, 'r'},
                                           {"restart-window", required_argument, NULL, 'w'},
+                                          {"restart-delay", required_argument, NULL, 'd'},
                                           {"prefix", no_argument, NULL, 'p'},
                                           {"help", no_argument, NULL, 'h'},
                                           {NULL, 0, NULL, 0}};
-    *self = (launch_options){.bind = 1, .restart_window_s = 3600};
+    *self = (launch_options){.bind = 1, .restart_window_s = 3600, .restart_delay_s = 1};
     opterr = 0;
     /* The first word that is no option is the command: what is behind it is its own. */
     for (int c; (c = getopt_long(argc, argv, "+:n:h", known, NULL)) != -1;) {

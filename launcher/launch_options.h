@@ -12,7 +12,7 @@ typedef struct launch_options {
     const char *gpus_text; /* as given; NULL: not said */
     launch_gpus_choice gpus;
     int bind;
-    int restarts, restart_window_s;
+    int restarts, restart_window_s, restart_delay_s;
     int prefix, help;
     int word_count;
     char **words; /* (word_count) the command and its arguments */

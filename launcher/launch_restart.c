@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-enum { FIRST_DELAY_MS = 1000, DELAY_MOST_MS = 60 * 1000 };
+enum { DELAY_MOST_MS = 60 * 1000 };
 
 static void forget_old(launch_restart *self, double now)
 {
@@ -18,11 +18,12 @@ int launch_restart_again(launch_restart *self, double now, int *delay_ms)
     forget_old(self, now);
     if (self->count >= self->most)
         return 0;
-    *delay_ms = self->count > 0 ? FIRST_DELAY_MS : 0;
-    for (int i = 1; i < self->count && *delay_ms < DELAY_MOST_MS; i++)
+    int most_ms = self->delay_ms > DELAY_MOST_MS ? self->delay_ms : DELAY_MOST_MS;
+    *delay_ms = self->count > 0 ? self->delay_ms : 0;
+    for (int i = 1; i < self->count && *delay_ms < most_ms; i++)
         *delay_ms *= 2;
-    if (*delay_ms > DELAY_MOST_MS)
-        *delay_ms = DELAY_MOST_MS;
+    if (*delay_ms > most_ms)
+        *delay_ms = most_ms;
     self->times[self->count++] = now;
     return 1;
 }

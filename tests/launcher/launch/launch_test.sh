@@ -32,12 +32,7 @@ endless="--set train.epochs=100000"
 
 # members: the processes of the job that there are.
 members() {
-    for environment in /proc/[0-9]*/environ; do
-        if tr '\0' '\n' 2>/dev/null <"$environment" | grep -q -x "DDPT_TEST_MARK=$mark"; then
-            member=${environment%/environ}
-            echo "${member#/proc/}"
-        fi
-    done
+    grep -l -s -z -x "DDPT_TEST_MARK=$mark" /proc/[0-9]*/environ | sed 's/[^0-9]//g'
 }
 
 kill_all() {

@@ -38,6 +38,7 @@ static void defaults(void **state)
     assert_int_equal(options.bind, 1);
     assert_int_equal(options.restarts, 0);
     assert_int_equal(options.restart_window_s, 3600);
+    assert_int_equal(options.restart_delay_s, 1);
     assert_int_equal(options.prefix, 0);
     assert_int_equal(options.word_count, 2);
 }
@@ -45,14 +46,17 @@ static void defaults(void **state)
 static void all_of_them(void **state)
 {
     (void)state;
-    assert_int_equal(parse("-n 4 --gpus 0,2 --bind none --restarts 3 --restart-window 60 --prefix train x.cfg"),
-                     BASE_OK);
+    assert_int_equal(
+        parse("-n 4 --gpus 0,2 --bind none --restarts 3 --restart-window 60 --restart-delay 0 --prefix train "
+              "x.cfg"),
+        BASE_OK);
     assert_int_equal(options.workers, 4);
     assert_int_equal(options.gpus.count, 2);
     assert_string_equal(options.gpus_text, "0,2");
     assert_int_equal(options.bind, 0);
     assert_int_equal(options.restarts, 3);
     assert_int_equal(options.restart_window_s, 60);
+    assert_int_equal(options.restart_delay_s, 0);
     assert_int_equal(options.prefix, 1);
 }
 
@@ -89,6 +93,7 @@ static void nonsense_is_refused(void **state)
                                         "--restarts -1 train x",
                                         "--restarts 1001 train x",
                                         "--restart-window 0 train x",
+                                        "--restart-delay -1 train x",
                                         "--no-such-option train x",
                                         "launch train x",
                                         "doctor",

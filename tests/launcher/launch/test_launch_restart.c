@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 static launch_restart policy;
+enum { SECOND = 1000 };
 
 /* Expects a restart at `now` after `delay_ms`; -1: none. */
 static void expect(double now, int delay_ms)
@@ -21,7 +22,7 @@ static void expect(double now, int delay_ms)
 static void none_is_none(void **state)
 {
     (void)state;
-    policy = (launch_restart){.most = 0, .window_s = 10.0};
+    policy = (launch_restart){.most = 0, .window_s = 10.0, .delay_ms = SECOND};
     expect(0.0, -1);
 }
 
@@ -29,17 +30,29 @@ static void delays_double_up_to_a_minute(void **state)
 {
     (void)state;
     static const int delays[] = {0, 1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000, 60000};
-    policy = (launch_restart){.most = 10, .window_s = 1e6};
+    policy = (launch_restart){.most = 10, .window_s = 1e6, .delay_ms = SECOND};
     for (int i = 0; i < 10; i++)
         expect(i, delays[i]);
     expect(10.0, -1);
     expect(11.0, -1);
 }
 
+static void a_delay_may_be_none_or_long(void **state)
+{
+    (void)state;
+    policy = (launch_restart){.most = 3, .window_s = 1e6};
+    for (int i = 0; i < 3; i++)
+        expect(i, 0);
+    policy = (launch_restart){.most = 4, .window_s = 1e6, .delay_ms = 100 * SECOND};
+    expect(0.0, 0);
+    expect(1.0, 100 * SECOND);
+    expect(2.0, 100 * SECOND);
+}
+
 static void window_slides(void **state)
 {
     (void)state;
-    policy = (launch_restart){.most = 2, .window_s = 10.0};
+    policy = (launch_restart){.most = 2, .window_s = 10.0, .delay_ms = SECOND};
     expect(0.0, 0);
     expect(6.0, 1000);
     expect(9.0, -1);
@@ -53,7 +66,7 @@ static void most_fit(void **state)
 {
     (void)state;
     int delay;
-    policy = (launch_restart){.most = LAUNCH_RESTARTS_MAX, .window_s = 1e9};
+    policy = (launch_restart){.most = LAUNCH_RESTARTS_MAX, .window_s = 1e9, .delay_ms = SECOND};
     for (int i = 0; i < LAUNCH_RESTARTS_MAX; i++)
         assert_true(launch_restart_again(&policy, i, &delay));
     assert_int_equal(delay, 60000);
@@ -65,6 +78,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(none_is_none),
         cmocka_unit_test(delays_double_up_to_a_minute),
+        cmocka_unit_test(a_delay_may_be_none_or_long),
         cmocka_unit_test(window_slides),
         cmocka_unit_test(most_fit),
     };
