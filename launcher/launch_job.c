@@ -37,7 +37,7 @@ typedef struct job {
     launch_signals *signals;
     launch_crew crew;
     launch_tree tree;
-    launch_output *output; /* NULL: without a prefix */
+    launch_output *output;
     int epoll;
     int over;                          /* the guard is gone */
     int ending;                        /* all are being killed: what they do now is no failure */
@@ -100,11 +100,11 @@ static void note_loss(job *self, int index)
 }
 
 /* An mpiexec that was killed took its workers with it, who may have been heard of before it. One that ends a job
- * because of a worker is not killed. */
+ * because of a worker is not killed, unless nobody wants to read what it says of that. */
 static void note_mpiexec(job *self, const process_guard_end *end)
 {
     launch_failure failure = {.cause = LAUNCH_MPIEXEC, .known = 1, .wait_status = end->status, .pid = end->program};
-    if (WIFSIGNALED(end->status) && !self->ending &&
+    if (WIFSIGNALED(end->status) && WTERMSIG(end->status) != SIGPIPE && !self->ending &&
         (self->failure.cause == LAUNCH_LOST || self->failure.cause == LAUNCH_HELPER))
         self->failure = failure;
     else if (self->crew.spoken < self->crew.room)
@@ -141,20 +141,14 @@ static void on_helper(job *self, int index)
 
 static void take_output(job *self, int index, const int fds[2])
 {
-    if (fds[0] < 0)
-        return;
-    if (self->output) {
+    if (fds[0] >= 0)
         launch_output_add(self->output, index, fds);
-        return;
-    }
-    close(fds[0]);
-    close(fds[1]);
 }
 
 static void name_output(job *self, int index)
 {
     const launch_member *member = &self->crew.members[index];
-    if (self->output && member->rank >= 0)
+    if (member->rank >= 0)
         launch_output_name(self->output, index, member->rank);
 }
 
@@ -305,7 +299,7 @@ static void supervise(job *self)
 }
 
 /* What the workers said last. All have ended. */
-static void hear_rest(job *self)
+static base_status hear_rest(job *self)
 {
     int fds[2];
     self->ending = 1;
@@ -317,8 +311,7 @@ static void hear_rest(job *self)
                 self->failure.cause == LAUNCH_NONE)
                 self->failure = (launch_failure){.cause = LAUNCH_SPOKE, .index = i};
         }
-    if (self->output)
-        launch_output_finish(self->output, &self->signals->before);
+    return launch_output_finish(self->output, &self->signals->before);
 }
 
 /* ---- start ---- */
@@ -329,13 +322,8 @@ static base_status prepare(job *self)
     if (self->epoll < 0)
         return BASE_FAIL_ERRNO(BASE_ERROR, errno, "cannot wait for events");
     BASE_TRY(launch_crew_open(self->options->workers, &self->crew));
-    if (self->options->prefix)
-        BASE_TRY(launch_output_create(self->options->workers, self->epoll, OUTPUTS, &self->output));
+    BASE_TRY(launch_output_create(self->options->workers, self->options->prefix, self->epoll, OUTPUTS, &self->output));
     setenv(LAUNCH_SOCKET_VARIABLE, self->crew.name, 1);
-    if (self->options->prefix)
-        setenv(LAUNCH_PREFIX_VARIABLE, "1", 1);
-    else
-        unsetenv(LAUNCH_PREFIX_VARIABLE);
     BASE_TRY(launch_start(self->options->argv, &self->signals->before, &self->tree));
     watch(self, self->crew.listener, LISTENER);
     watch(self, self->signals->fd, SIGNALS);
@@ -356,8 +344,10 @@ base_status launch_job_run(const launch_job_options *options, launch_signals *si
     base_status status = prepare(&self);
     if (status == BASE_OK) {
         supervise(&self);
-        hear_rest(&self);
+        status = hear_rest(&self);
         launch_end_judge(&self.failure, &self.crew, signals, end);
+        if (end->status != BASE_OK)
+            status = BASE_OK; /* there is worse to tell */
         if (self.crew.folder[0])
             strcpy(folder, self.crew.folder);
     }

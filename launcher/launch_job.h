@@ -22,8 +22,9 @@ typedef struct launch_job_options {
     int prefix;        /* the rank before each line of their output */
 } launch_job_options;
 
-/* The caller's stdout and stderr serve mpiexec and its workers. A failure to start is recorded; else `end` tells how it
- * went, and `folder` (LAUNCH_TEXT_MAX) becomes the run's if rank 0 told it. */
+/* The caller's stdout and stderr serve mpiexec, and the workers through us (launch_output.h). A failure to start is
+ * recorded, and so is stdout that could not be written in a job that ended well; else `end` tells how it went. `folder`
+ * (LAUNCH_TEXT_MAX) becomes the run's if rank 0 told it. */
 base_status launch_job_run(const launch_job_options *options, launch_signals *signals, launch_end *end, char *folder);
 
 #endif

@@ -12,11 +12,10 @@
 
 #define LAUNCH_SOCKET_VARIABLE "DDPT_LAUNCH_SOCKET" /* the name, without the 0 before it */
 #define LAUNCH_CORES_VARIABLE "DDPT_LAUNCH_CORES"   /* "0-1;2-3": processors for each rank of the node; unset: any */
-#define LAUNCH_PREFIX_VARIABLE "DDPT_LAUNCH_PREFIX" /* set: stdout and stderr go through the launcher */
 
 typedef enum launch_kind {
-    LAUNCH_BEGUN,  /* `rank` as the environment says, or -1. With a prefix the reading ends of the pipes that are the
-                      worker's stdout and stderr from now on come with it (SCM_RIGHTS) */
+    LAUNCH_BEGUN,  /* `rank` as the environment says, or -1. The reading ends of the pipes that are the worker's stdout
+                      and stderr from now on come with it (SCM_RIGHTS) */
     LAUNCH_JOINED, /* the MPI job is open, `rank` is sure, and the signals that ask for a save are caught */
     LAUNCH_FOLDER, /* `text`: the run's folder, in which its checkpoints will be; from rank 0 of a training */
     LAUNCH_ENDED   /* `status` and the message of its failure, which the launcher prints */

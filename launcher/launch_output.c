@@ -18,6 +18,7 @@ enum { LINE_MAX_BYTES = PIPE_BUF - 32, READ_BYTES = 2048, READ_ROOM = 16 * READ_
 typedef struct sink {
     int fd, waits; /* for its being ready */
     int full;      /* nothing is read for it */
+    int lost;      /* errno, where something could not be written */
     size_t used;
     char bytes[SINK_BYTES];
 } sink;
@@ -30,13 +31,13 @@ typedef struct source {
 } source;
 
 struct launch_output {
-    int epoll, count;
+    int epoll, count, prefix;
     unsigned tag;
     sink sinks[2];
     source *sources; /* (count) a worker's two behind each other */
 };
 
-base_status launch_output_create(int workers, int epoll, unsigned tag, launch_output **out)
+base_status launch_output_create(int workers, int prefix, int epoll, unsigned tag, launch_output **out)
 {
     launch_output *self = calloc(1, sizeof *self);
     *out = self;
@@ -48,6 +49,7 @@ base_status launch_output_create(int workers, int epoll, unsigned tag, launch_ou
     }
     self->epoll = epoll;
     self->tag = tag;
+    self->prefix = prefix;
     self->count = 2 * workers;
     self->sinks[0].fd = STDOUT_FILENO;
     self->sinks[1].fd = STDERR_FILENO;
@@ -120,38 +122,40 @@ void launch_output_name(launch_output *self, int index, int rank)
 
 /* ---- lines ---- */
 
-static void put_line(source *from, sink *to)
+/* `ends`: with the end of the line, which a rank before each makes one of what is too long, too. */
+static void put_line(const launch_output *self, source *from, sink *to, int ends)
 {
     char rank[16];
     int length = snprintf(rank, sizeof rank, "[%d] ", from->rank);
     /* The log's own lines may have it. */
-    if (from->used < (size_t)length || memcmp(from->line, rank, (size_t)length) != 0) {
+    if (self->prefix && (from->used < (size_t)length || memcmp(from->line, rank, (size_t)length) != 0)) {
         memcpy(to->bytes + to->used, rank, (size_t)length);
         to->used += (size_t)length;
     }
     memcpy(to->bytes + to->used, from->line, from->used);
     to->used += from->used;
-    to->bytes[to->used++] = '\n';
+    if (ends || self->prefix)
+        to->bytes[to->used++] = '\n';
     from->used = 0;
 }
 
-static void put_bytes(source *from, const char *bytes, size_t count, sink *to)
+static void put_bytes(const launch_output *self, source *from, const char *bytes, size_t count, sink *to)
 {
     for (size_t i = 0; i < count; i++) {
         if (bytes[i] == '\n' || from->used == sizeof from->line)
-            put_line(from, to);
+            put_line(self, from, to, bytes[i] == '\n');
         if (bytes[i] != '\n')
             from->line[from->used++] = bytes[i];
     }
 }
 
-/* As many whole lines as may be written at once. */
+/* As many whole lines as may be written at once; of one that is too long a part. */
 static size_t lines_ready(const sink *self)
 {
-    size_t length = self->used < PIPE_BUF ? self->used : PIPE_BUF;
+    size_t most = self->used < PIPE_BUF ? self->used : PIPE_BUF, length = most;
     while (length > 0 && self->bytes[length - 1] != '\n')
         length--;
-    return length;
+    return length > 0 ? length : most;
 }
 
 /* 0: not all could be written now. A reader that is gone is no reason to stop the job. */
@@ -166,6 +170,8 @@ static int write_lines(sink *self, int timeout_ms, const sigset_t *mask)
         ssize_t n = write(self->fd, self->bytes, length);
         if (n < 0 && (errno == EINTR || errno == EAGAIN))
             return 0;
+        if (n < 0)
+            self->lost = errno;
         size_t done = n < 0 ? self->used : (size_t)n;
         memmove(self->bytes, self->bytes + done, self->used - done);
         self->used -= done;
@@ -183,6 +189,13 @@ static void flush(launch_output *self, int which)
     set_full(self, which, to->used + READ_ROOM + PIPE_BUF > sizeof to->bytes);
 }
 
+static void end_source(launch_output *self, int i)
+{
+    if (self->sources[i].used > 0)
+        put_line(self, &self->sources[i], &self->sinks[i % 2], 0);
+    close_source(&self->sources[i]);
+}
+
 /* 0: there is nothing more now. */
 static int read_source(launch_output *self, int i)
 {
@@ -191,14 +204,12 @@ static int read_source(launch_output *self, int i)
     char bytes[READ_BYTES];
     ssize_t n = read(from->fd, bytes, sizeof bytes);
     if (n > 0) {
-        put_bytes(from, bytes, (size_t)n, to);
+        put_bytes(self, from, bytes, (size_t)n, to);
         return 1;
     }
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return 0;
-    if (from->used > 0)
-        put_line(from, to);
-    close_source(from);
+    end_source(self, i);
     return 0;
 }
 
@@ -213,7 +224,7 @@ void launch_output_move(launch_output *self, unsigned which)
     }
 }
 
-void launch_output_finish(launch_output *self, const sigset_t *mask)
+base_status launch_output_finish(launch_output *self, const sigset_t *mask)
 {
     for (int i = 0; i < self->count; i++) {
         source *from = &self->sources[i];
@@ -221,10 +232,11 @@ void launch_output_finish(launch_output *self, const sigset_t *mask)
         while (from->open && read_source(self, i))
             while (to->used + READ_ROOM + PIPE_BUF > sizeof to->bytes && !write_lines(to, -1, mask))
                 continue;
-        if (from->open)
-            close_source(from);
+        end_source(self, i);
     }
     for (int i = 0; i < 2; i++)
         while (!write_lines(&self->sinks[i], -1, mask))
             continue;
+    int lost = self->sinks[0].lost;
+    return lost ? BASE_FAIL_ERRNO(BASE_ERROR, lost, "cannot write to stdout") : BASE_OK;
 }

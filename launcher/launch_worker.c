@@ -126,14 +126,16 @@ static base_status connect_to(const char *name)
     return BASE_OK;
 }
 
-static base_status send_outputs(void)
+/* Until the launcher has answered, stdout and stderr stay what they were: it may not know this process, and nobody
+ * would read why it ends. */
+static base_status introduce(void)
 {
     int out[2] = {-1, -1}, err[2] = {-1, -1};
     if (pipe2(out, O_CLOEXEC) != 0 || pipe2(err, O_CLOEXEC) != 0)
         return BASE_FAIL_ERRNO(BASE_ERROR, errno, "cannot make a pipe");
     int ends[2] = {out[0], err[0]};
-    int good =
-        dup2(out[1], STDOUT_FILENO) >= 0 && dup2(err[1], STDERR_FILENO) >= 0 && send_message(LAUNCH_BEGUN, 0, "", ends);
+    int good = send_message(LAUNCH_BEGUN, 0, "", ends) && hear() && dup2(out[1], STDOUT_FILENO) >= 0 &&
+               dup2(err[1], STDERR_FILENO) >= 0;
     close(out[0]);
     close(out[1]);
     close(err[0]);
@@ -148,12 +150,7 @@ base_status launch_worker_begin(void)
         return BASE_OK;
     own_rank = rank_of_environment();
     BASE_TRY(connect_to(name));
-    if (getenv(LAUNCH_PREFIX_VARIABLE))
-        BASE_TRY(send_outputs());
-    else if (!send_message(LAUNCH_BEGUN, 0, "", NULL))
-        return gone();
-    if (!hear())
-        return gone();
+    BASE_TRY(introduce());
     if (start_watch() != 0)
         return BASE_FAIL(BASE_ERROR, "cannot start the thread that watches the launcher");
     return BASE_OK;

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -37,10 +38,12 @@ static void say(scene *self, int worker, int which, const char *text)
     move(self);
 }
 
+static int prefix = 1;
+
 static void begin(scene *self)
 {
     self->epoll = epoll_create1(0);
-    if (launch_output_create(WORKERS, self->epoll, TAG, &self->output) != BASE_OK)
+    if (launch_output_create(WORKERS, prefix, self->epoll, TAG, &self->output) != BASE_OK)
         _exit(2);
     for (int w = 0; w < WORKERS; w++) {
         int out[2], err[2];
@@ -53,6 +56,8 @@ static void begin(scene *self)
     }
 }
 
+static base_status finished; /* of a process */
+
 static void finish(scene *self)
 {
     sigset_t none;
@@ -60,7 +65,7 @@ static void finish(scene *self)
     for (int w = 0; w < WORKERS; w++)
         for (int i = 0; i < 2; i++)
             close(self->ends[w][i]);
-    launch_output_finish(self->output, &none);
+    finished = launch_output_finish(self->output, &none);
     launch_output_destroy(&self->output);
 }
 
@@ -79,10 +84,12 @@ static const char *output_of(void (*act)(scene *))
         begin(&self);
         act(&self);
         finish(&self);
-        _exit(0);
+        _exit(finished == BASE_OK ? 0 : 77);
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_int_equal(status, 0);
+    assert_true(WIFEXITED(status));
+    finished = WEXITSTATUS(status) == 77 ? BASE_ERROR : BASE_OK;
+    assert_int_equal(WEXITSTATUS(status), finished == BASE_OK ? 0 : 77);
     ssize_t n = pread(fd, text, sizeof text - 1, 0);
     close(fd);
     assert_true(n >= 0);
@@ -137,6 +144,62 @@ static void long_lines_are_cut(void **state)
     assert_int_equal(x, 10000);
 }
 
+static void talk_in_bytes(scene *self)
+{
+    char bytes[3 * 4096];
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (char)(i % 251 ? i % 251 : 7); /* no 0, which would end the text */
+    for (size_t i = 0; i < sizeof bytes; i += 1024) {
+        if (write(self->ends[0][0], bytes + i, 1024) != 1024)
+            _exit(2);
+        move(self);
+    }
+    say(self, 0, 0, "end\n\nhalf");
+}
+
+static void without_ranks_no_byte_changes(void **state)
+{
+    (void)state;
+    prefix = 0;
+    const char *text = output_of(talk_in_bytes);
+    for (size_t i = 0; i < 3 * 4096; i++)
+        assert_int_equal((unsigned char)text[i], i % 251 ? i % 251 : 7);
+    assert_string_equal(text + 3 * 4096, "end\n\nhalf");
+    assert_string_equal(output_of(two_talk), "one\nthree\n\ntwo\n");
+    prefix = 1;
+}
+
+static void talk_to_who_is_gone(scene *self)
+{
+    int nobody[2];
+    if (pipe(nobody) != 0 || dup2(nobody[1], STDOUT_FILENO) < 0)
+        _exit(2);
+    close(nobody[0]);
+    signal(SIGPIPE, SIG_IGN);
+    for (int i = 0; i < 1000; i++)
+        say(self, i % 2, 0, "somebody may read this\n");
+}
+
+static void talk_to_a_full_disk(scene *self)
+{
+    int full = open("/dev/full", O_WRONLY);
+    if (full < 0 || dup2(full, STDOUT_FILENO) < 0)
+        _exit(2);
+    for (int i = 0; i < 1000; i++)
+        say(self, i % 2, 0, "somebody may keep this\n");
+}
+
+static void who_cannot_be_told_is_told_of_at_the_end(void **state)
+{
+    (void)state;
+    assert_string_equal(output_of(talk_to_who_is_gone), "");
+    assert_int_equal(finished, BASE_ERROR);
+    assert_string_equal(output_of(talk_to_a_full_disk), "");
+    assert_int_equal(finished, BASE_ERROR);
+    output_of(two_talk);
+    assert_int_equal(finished, BASE_OK);
+}
+
 /* Worker 0 talks until its pipe is full, and tells how many lines that were. */
 static _Noreturn void talk_to_nobody(int tell)
 {
@@ -187,6 +250,8 @@ int main(void)
         cmocka_unit_test(lines_are_whole_and_have_their_rank),
         cmocka_unit_test(last_line_gets_its_end_and_no_rank_comes_twice),
         cmocka_unit_test(long_lines_are_cut),
+        cmocka_unit_test(without_ranks_no_byte_changes),
+        cmocka_unit_test(who_cannot_be_told_is_told_of_at_the_end),
         cmocka_unit_test(reader_that_sleeps_holds_nobody_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -80,6 +80,24 @@ launched 0 -n 2 --prefix bench allreduce --sizes 4,4K --json
 [ "$(grep -c . out)" -gt 3 ] || fail 'nothing on stdout'
 ! grep -v '^\[0\] ' out >bare || fail "a line without a rank: $(cat bare)"
 
+# ---- output that nobody takes does not end a job ----
+# What mpiexec is not asked to write it cannot fail to write.
+for option in '' --prefix; do
+    what="launch $option to a reader that leaves"
+    { DDPT_TEST_MARK=$mark "$ddpt" launch -n 2 $option train --out "left$option" $small "$examples/digits.cfg" 2>&1
+        echo $? >status; } | head -n 1 >out
+    [ "$(cat status)" = 0 ] || fail "status $(cat status)"
+    same_end plain "left$option"
+done
+what='launch to a full disk'
+DDPT_TEST_MARK=$mark "$ddpt" launch -n 2 train --out full $small "$examples/digits.cfg" >/dev/full 2>&1 || fail "status $?"
+same_end plain full
+what='a result to a full disk'
+"$ddpt" launch -n 2 eval $small "$examples/digits.cfg" --ckpt four --json >/dev/full 2>err
+got=$?
+[ "$got" -eq 1 ] || fail "status $got"
+tail -n 1 err | grep -q '^error: cannot write to stdout: ' || fail 'does not say why'
+
 # ---- failures that all workers share: one line, as without a launcher, the last one ----
 fails() {
     wanted=$1
