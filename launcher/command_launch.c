@@ -181,7 +181,7 @@ static base_status told_to_end(const launch *self)
 
 static base_status start(launch *self)
 {
-    launch_end end;
+    launch_end end = {.status = BASE_OK};
     for (;;) {
         int delay_ms;
         BASE_TRY(start_once(self, &end));

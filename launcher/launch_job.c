@@ -349,7 +349,7 @@ base_status launch_job_run(const launch_job_options *options, launch_signals *si
         if (end->status != BASE_OK)
             status = BASE_OK; /* there is worse to tell */
         if (self.crew.folder[0])
-            strcpy(folder, self.crew.folder);
+            memcpy(folder, self.crew.folder, sizeof self.crew.folder);
     }
     launch_output_destroy(&self.output);
     launch_crew_close(&self.crew);
