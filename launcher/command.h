@@ -28,6 +28,7 @@ extern const command command_ckpt;
 extern const command command_summary;
 extern const command command_bench;
 extern const command command_doctor;
+extern const command command_launch;
 
 /* Ctrl-C ends the command in good order (run_signal.h). What asks a training for a checkpoint (SIGTERM, SIGUSR1,
  * SIGUSR2) just ends a command that has nothing to save. */

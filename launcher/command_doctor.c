@@ -198,6 +198,7 @@ static base_status print_json(const doctor_facts *f, const doctor_findings *foun
     json_object_set_new(json, "nodes", json_integer(f->nodes));
     json_object_set_new(json, "programs", programs_json(f));
     json_object_set_new(json, "machine", machine_json(f));
+    json_object_set_new(json, "gpu", doctor_gpus_json(&f->gpus));
     json_object_set_new(json, "ranks", ranks_json(f));
     json_object_set_new(json, "measured", measured_json(f));
     json_object_set_new(json, "data", data);
@@ -211,6 +212,7 @@ static base_status print_json(const doctor_facts *f, const doctor_findings *foun
 static base_status examine_and_print(doctor_facts *facts, base_arena *arena, int json)
 {
     BASE_TRY(doctor_probe_machine(facts, arena));
+    BASE_TRY(doctor_gpus_probe(&facts->gpus, arena));
     BASE_TRY(doctor_measure(facts, facts->ranks[0].cpus));
     const doctor_findings *found = doctor_find(facts, arena);
     if (!found)
@@ -219,6 +221,7 @@ static base_status examine_and_print(doctor_facts *facts, base_arena *arena, int
         return print_json(facts, found);
     print_programs(facts);
     print_machine(facts);
+    doctor_gpus_print(&facts->gpus, stdout);
     print_ranks(facts);
     print_rest(facts, found);
     return BASE_OK;
@@ -277,9 +280,10 @@ const command command_doctor = {
     .usage =
         "usage: [mpirun -n N] ddpt doctor [--json]\n"
         "\n"
-        "Looks at what a run depends on: versions, MPI and its launcher, the cores and the binding of every rank, the\n"
-        "arithmetic kernels, the measured rates of GEMM and memory (about a second, on rank 0), the places where data\n"
-        "are looked for; then says in one line each what is wrong and what to do. Start it as you start training.\n"
+        "Looks at what a run depends on: versions, MPI and its launcher, the cores and the binding of every rank,\n"
+        "GPUs or what is missing for them, the arithmetic kernels, the measured rates of GEMM and memory (about a\n"
+        "second, on rank 0), the places where data are looked for; then says in one line each what is wrong and what\n"
+        "to do. Start it as you start training.\n"
         "\n"
         "      --json   the same as JSON (schema ddpt.doctor.v1)\n"
         "  -h, --help   this text\n"

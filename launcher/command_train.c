@@ -1,6 +1,7 @@
 #include "command.h"
 
 #include "base_log.h"
+#include "launch_worker.h"
 #include "run_job.h"
 #include "run_signal.h"
 #include "run_step.h"
@@ -11,6 +12,7 @@
 
 typedef struct train_options {
     const char *config, *out, *init_from;
+    const char *again; /* the folder of the run that goes on, whatever else is said of that */
     int resume, auto_resume, allow_config_change;
     const char *resume_path;  /* NULL: the newest of the run's folder */
     const char *after_resume; /* the word behind a --resume without =, if it is no option */
@@ -61,14 +63,26 @@ static void take_resume(char **argv, train_options *options)
     options->after_resume = !optarg && argv[optind] && *argv[optind] != '-' ? argv[optind] : NULL;
 }
 
+/* Of a run that ddpt launch starts again, with what it was started with. */
+static void take_restart(train_options *options)
+{
+    if (!options->again)
+        return;
+    options->out = options->again;
+    options->resume_path = NULL;
+    options->resume = 0;
+    options->auto_resume = 1;
+}
+
 static base_status parse(int argc, char **argv, train_options *options)
 {
     static const struct option known[] = {
         {"out", required_argument, NULL, 'o'},           {"set", required_argument, NULL, 's'},
         {"resume", optional_argument, NULL, 'r'},        {"auto-resume", no_argument, NULL, 'a'},
         {"allow-config-change", no_argument, NULL, 'w'}, {"init-from", required_argument, NULL, 'i'},
-        {"coordinator", required_argument, NULL, 'd'},   {"no-coordinator", no_argument, NULL, 'n'},
-        {"share-gpus", no_argument, NULL, 'g'},          {"help", no_argument, NULL, 'h'},
+        {"again", required_argument, NULL, 'x'},         {"coordinator", required_argument, NULL, 'd'},
+        {"no-coordinator", no_argument, NULL, 'n'},      {"share-gpus", no_argument, NULL, 'g'},
+        {"help", no_argument, NULL, 'h'},
         {"help-config", no_argument, NULL, 'c'},         {NULL, 0, NULL, 0}};
     opterr = 0;
     for (int c; (c = getopt_long(argc, argv, ":o:s:h", known, NULL)) != -1;) {
@@ -79,6 +93,7 @@ static base_status parse(int argc, char **argv, train_options *options)
         case 'a': options->auto_resume = 1; break;
         case 'w': options->allow_config_change = 1; break;
         case 'i': options->init_from = optarg; break;
+        case 'x': options->again = optarg; break;
         case 'd': options->coordinator = optarg; break;
         case 'n': options->no_coordinator = 1; break;
         case 'g': options->share_gpus = 1; break;
@@ -88,7 +103,9 @@ static base_status parse(int argc, char **argv, train_options *options)
         }
     }
     BASE_TRY(split_operands(argc, argv, optind, options));
-    return check(options);
+    BASE_TRY(check(options));
+    take_restart(options);
+    return BASE_OK;
 }
 
 static base_status print_config_help(void)
@@ -108,6 +125,23 @@ static void print_outcome(const run_outcome *outcome)
               outcome->folder);
 }
 
+/* A launcher that starts the run again must know its folder. `context`: the observer behind this one, or NULL. */
+static void tell_begin(void *context, run_job *job, const run_monitor_run *run)
+{
+    const run_observer *inner = context;
+    if (run->rank == 0)
+        launch_worker_tell_folder(run->folder);
+    if (inner)
+        inner->begin(inner->context, job, run);
+}
+
+static void tell_end(void *context, base_status status)
+{
+    const run_observer *inner = context;
+    if (inner)
+        inner->end(inner->context, status);
+}
+
 /* `observer`: NULL for a run without a coordinator. */
 static base_status train(comm_world *world, const run_config *config, const train_options *options,
                          const run_observer *observer)
@@ -115,6 +149,7 @@ static base_status train(comm_world *world, const run_config *config, const trai
     run_job job;
     run_outcome outcome;
     int resumes = options->resume || options->auto_resume;
+    run_observer teller = {.context = (void *)observer, .begin = tell_begin, .end = tell_end};
     run_resume_options resume = {.path = options->resume_path,
                                  .allow_config_change = options->allow_config_change,
                                  .if_any = options->auto_resume};
@@ -122,7 +157,7 @@ static base_status train(comm_world *world, const run_config *config, const trai
                                .command = command_line(),
                                .resume = resumes ? &resume : NULL,
                                .init_from = options->init_from,
-                               .observer = observer};
+                               .observer = &teller};
     /* Before the set-up, which may take minutes: a batch system that ends the job then gets its status 75 too. */
     run_signal_install();
     base_status status = run_job_create(world, config, RUN_JOB_TRAIN, &job);
@@ -191,6 +226,8 @@ const command command_train = {
         "      --allow-config-change  go on although keys have changed that shape the mathematics (model, data,\n"
         "                      batch, seed, optimizer); others, as epochs or device, may always change\n"
         "      --init-from DIR start a new run with the parameters of a checkpoint\n"
+        "      --again DIR     as --auto-resume with --out DIR, in place of --resume: what `ddpt launch` adds when it\n"
+        "                      starts a run again\n"
         "      --coordinator ADDR  report to a coordinator that stands alone (ddpt coordinator): its address, or its\n"
         "                      key file. Default: a thread of rank 0, which `ddpt top` finds by the run's folder\n"
         "      --no-coordinator  report to nobody: no live view, no naming of ranks that hold the others up\n"

@@ -5,6 +5,7 @@
 
 #include "base_arena.h"
 #include "base_status.h"
+#include "doctor_gpus.h"
 
 #include <sched.h>
 #include <stdint.h>
@@ -46,6 +47,8 @@ typedef struct doctor_facts {
     char governor[32];
     double load;      /* mean over the last minute, before anything was measured */
     double cpu_quota; /* cores that the container may use; 0: no limit */
+
+    doctor_gpus gpus;
 
     /* environment variables as set, or NULL */
     const char *openblas_num_threads, *omp_num_threads, *openblas_coretype, *ddpt_isa, *ddpt_data;

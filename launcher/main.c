@@ -4,15 +4,18 @@
 
 #include "base_arena.h"
 #include "base_log.h"
+#include "launch_worker.h"
 #include "run_signal.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
-static const command *const commands[] = {&command_train,       &command_eval,  &command_scale, &command_report,
-                                          &command_coordinator, &command_top,   &command_ckpt,  &command_summary,
-                                          &command_bench,       &command_doctor};
+static const command *const commands[] = {&command_train,   &command_launch,      &command_eval,  &command_scale,
+                                          &command_report,  &command_coordinator, &command_top,   &command_ckpt,
+                                          &command_summary, &command_bench,       &command_doctor};
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 
 static comm_world *open_world;
@@ -36,6 +39,7 @@ base_status command_open_world(comm_world **world)
         BASE_TRY(comm_world_open(&open_world));
         const comm_world_info *info = comm_world_get_info(open_world);
         base_log_set_rank(info->rank, info->size);
+        launch_worker_join(info);
     }
     *world = open_world;
     return BASE_OK;
@@ -117,28 +121,43 @@ int command_speaks(void)
 /* A lost peer is one rank's finding: each says what it saw. All other failures are agreed on, and rank 0 speaks for
  * all. A run that was asked to save and stop has done what it was told, and a command that has nothing to add to its
  * status has left no message. */
-static void print_failure(base_status status)
+static void print_failure(base_status status, int launcher_speaks)
 {
     if (!open_world && !command_speaks())
         return;
     if (*base_status_message() == '\0')
         return;
-    base_log_write(status == BASE_STOPPED ? BASE_LOG_INFO : BASE_LOG_ERROR, status == BASE_PEER, "%s",
-                   base_status_message());
+    if (!launcher_speaks)
+        base_log_write(status == BASE_STOPPED ? BASE_LOG_INFO : BASE_LOG_ERROR, status == BASE_PEER, "%s",
+                       base_status_message());
     base_log_write(BASE_LOG_DEBUG, status == BASE_PEER, "at %s", base_status_trace());
 }
 
 /* A launcher that is told to end the job may drop what it has not yet forwarded of stderr: hydra does. */
 enum { FORWARDING_NS = 200 * 1000 * 1000 };
 
+/* What is opened from now on must not be taken for a stream that the caller has closed. Writing fails as before. */
+static void fill_streams(void)
+{
+    int fd;
+    while ((fd = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0 && fd <= STDERR_FILENO)
+        continue;
+    if (fd >= 0)
+        close(fd);
+}
+
 int main(int argc, char **argv)
 {
+    fill_streams();
     remember_line(argc, argv);
-    base_status status = dispatch(argc, argv);
+    base_status status = launch_worker_begin();
+    if (status == BASE_OK)
+        status = dispatch(argc, argv);
     if (status == BASE_OK && (fflush(stdout) != 0 || ferror(stdout)))
         status = BASE_FAIL(BASE_ERROR, "cannot write to stdout");
+    int launcher_speaks = launch_worker_tell_end(status, base_status_message());
     if (status != BASE_OK)
-        print_failure(status);
+        print_failure(status, launcher_speaks);
     run_signal_disarm();
     if (open_world && status == BASE_PEER) {
         nanosleep(&(struct timespec){.tv_nsec = FORWARDING_NS}, NULL);

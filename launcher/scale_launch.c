@@ -2,11 +2,11 @@
 
 #include "base_arena.h"
 #include "base_json.h"
+#include "launch_mpiexec.h"
 #include "report_sweep.h"
 #include "run_environment.h"
 #include "scale_process.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <signal.h>
@@ -29,22 +29,15 @@ struct scale_launch {
 
 /* ---- preparation ---- */
 
-/* Open MPI binds few ranks to cores and many to sockets, so that the cores of a worker would change with their number.
- */
-static void unbind(void)
-{
-    setenv("OMPI_MCA_hwloc_base_binding_policy", "none", 0);
-    setenv("PRTE_MCA_hwloc_default_binding_policy", "none", 0);
-}
-
 static base_status choose_launcher(scale_launch *self)
 {
     if (self->options->launcher)
         return scale_options_words(self->options->launcher, self->arena, &self->word_count, &self->words);
-    unbind();
+    /* Open MPI binds few ranks to cores and many to sockets, so that the cores of a worker would change with their
+     * number. */
+    launch_mpiexec_unbind();
     self->words = BASE_NEW_ARRAY(self->arena, char *, 3);
-    const char *mpiexec = access(DDPT_MPIEXEC, X_OK) == 0 ? DDPT_MPIEXEC : "mpiexec";
-    const char *const words[] = {mpiexec, "-n", "{n}"};
+    const char *const words[] = {launch_mpiexec(), "-n", "{n}"};
     for (int i = 0; self->words && i < 3; i++)
         if (!(self->words[self->word_count++] = base_arena_string(self->arena, words[i])))
             return BASE_ERROR;
@@ -53,9 +46,7 @@ static base_status choose_launcher(scale_launch *self)
 
 static base_status prepare(scale_launch *self, const char *folder)
 {
-    ssize_t n = readlink("/proc/self/exe", self->program, sizeof self->program - 1);
-    if (n < 0)
-        return BASE_FAIL_ERRNO(BASE_ERROR, errno, "cannot find this program: /proc/self/exe");
+    BASE_TRY(launch_mpiexec_program(self->program));
     int length = snprintf(self->result, sizeof self->result, "%s/trial-%ld.json", folder, (long)getpid());
     if (length < 0 || (size_t)length >= sizeof self->result)
         return BASE_FAIL(BASE_USAGE, "the name of the folder is too long: %s", folder);

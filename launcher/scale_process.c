@@ -1,6 +1,6 @@
 #include "scale_process.h"
 
-#include "scale_guard.h"
+#include "process_guard.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +15,7 @@
 
 /* What was before the hold. */
 static struct {
-    struct sigaction ending[SCALE_GUARD_ENDINGS], child;
+    struct sigaction ending[PROCESS_GUARD_ENDINGS], child;
     sigset_t mask;
 } before;
 
@@ -29,12 +29,12 @@ static void on_child(int signal)
 void scale_process_hold(void)
 {
     sigset_t held;
-    struct sigaction action = {.sa_handler = scale_guard_tell};
+    struct sigaction action = {.sa_handler = process_guard_tell};
     sigemptyset(&held);
     sigemptyset(&action.sa_mask);
-    for (int i = 0; i < SCALE_GUARD_ENDINGS; i++) {
-        sigaddset(&held, scale_guard_endings[i]);
-        sigaction(scale_guard_endings[i], &action, &before.ending[i]);
+    for (int i = 0; i < PROCESS_GUARD_ENDINGS; i++) {
+        sigaddset(&held, process_guard_endings[i]);
+        sigaction(process_guard_endings[i], &action, &before.ending[i]);
     }
     sigaddset(&held, SIGCHLD);
     action.sa_handler = on_child;
@@ -44,8 +44,8 @@ void scale_process_hold(void)
 
 void scale_process_release(void)
 {
-    for (int i = 0; i < SCALE_GUARD_ENDINGS; i++)
-        sigaction(scale_guard_endings[i], &before.ending[i], NULL);
+    for (int i = 0; i < PROCESS_GUARD_ENDINGS; i++)
+        sigaction(process_guard_endings[i], &before.ending[i], NULL);
     sigaction(SIGCHLD, &before.child, NULL);
     sigprocmask(SIG_SETMASK, &before.mask, NULL);
 }
@@ -73,11 +73,15 @@ static base_status await_start(const char *name, pid_t guard, int report)
 
 static base_status start_guard(char *const *argv, const int output[2], const int report[2], process *self)
 {
-    scale_guard_order order = {
-        .argv = argv, .parent = getpid(), .output = output[1], .report = report[1], .mask = before.mask};
+    process_guard_order order = {.argv = argv,
+                                 .parent = getpid(),
+                                 .output = output[1],
+                                 .report = report[1],
+                                 .life = {-1, -1},
+                                 .mask = before.mask};
     self->guard = fork();
     if (self->guard == 0)
-        scale_guard_run(&order);
+        process_guard_run(&order);
     int reason = errno;
     close(output[1]);
     close(report[1]);
@@ -137,8 +141,8 @@ static void await_end(process *self)
     struct pollfd output = {.fd = self->output, .events = POLLIN};
     int status, handed_on = 0;
     while (waitpid(self->guard, &status, WNOHANG) != self->guard) {
-        if (scale_guard_told() && !handed_on) {
-            kill(self->guard, scale_guard_told());
+        if (process_guard_told() && !handed_on) {
+            kill(self->guard, process_guard_told());
             handed_on = 1;
         }
         if (ppoll(&output, 1, &a_while, &before.mask) > 0) {
@@ -158,12 +162,12 @@ base_status scale_process_run(char *const *argv, scale_process_end *end)
     end->length = 0;
     end->tail[0] = '\0';
     ppoll(NULL, 0, &none, &before.mask); /* what came since the last one */
-    if (!scale_guard_told()) {
+    if (!process_guard_told()) {
         BASE_TRY(start(argv, &self));
         await_end(&self);
         close(self.output);
     }
-    return scale_guard_told() ? BASE_FAIL(BASE_INTERRUPTED, "interrupted") : BASE_OK;
+    return process_guard_told() ? BASE_FAIL(BASE_INTERRUPTED, "interrupted") : BASE_OK;
 }
 
 int scale_process_message(const scale_process_end *end, char *message, size_t size)

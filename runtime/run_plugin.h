@@ -12,10 +12,12 @@
 #include <stddef.h>
 
 /* Grows with every change of what stands here or in the tables: plug-in and program belong to the same build. */
-enum { RUN_PLUGIN_VERSION = 5 };
+enum { RUN_PLUGIN_VERSION = 6 };
+
+enum { RUN_PLUGIN_BUS = 32 }; /* room for an address as "0000:17:00.0", as in /sys/bus/pci/devices */
 
 typedef struct run_plugin_gpu {
-    char name[128], bus[32]; /* bus: as in /sys/bus/pci/devices */
+    char name[128], bus[RUN_PLUGIN_BUS];
     size_t memory_bytes, memory_free;
     int processors;            /* streaming multiprocessors, compute units */
     int architecture[2];       /* 9, 0 */
@@ -31,6 +33,7 @@ typedef struct run_plugin {
     const comm_nccl_table *nccl; /* NULL: none */
     /* GPUs that this process may use; BASE_DEVICE, with what to do, where there are none. */
     base_status (*count)(int *count);
+    base_status (*locate)(int index, char bus[RUN_PLUGIN_BUS]); /* without opening it */
     base_status (*describe)(int index, run_plugin_gpu *gpu);
     int (*are_peers)(int a, int b); /* 1: linked directly */
     void (*mark)(const char *name); /* a phase of the run begins: for profilers; NULL where there is no such thing */

@@ -46,6 +46,7 @@ static const run_plugin plugin = {.version = RUN_PLUGIN_VERSION,
                                   .device = &gpu_device_table,
                                   .ops = &ops_gpu,
                                   .count = gpu_device_count,
+                                  .locate = gpu_device_locate,
                                   .describe = describe,
                                   .are_peers = gpu_device_are_peers,
                                   .mark = GPU_MARK};

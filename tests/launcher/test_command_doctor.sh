@@ -8,16 +8,35 @@ out_has '^  MPI  *[A-Z]'
 out_has '^  GEMM 1024^3  *[0-9.]* GFLOP/s'
 out_has '^  memory  *[0-9.]* GB/s'
 out_has '^     0  '
+grep -q -e '^  none  *.*GPU' -e '^  back end  *[A-Z]' out || fail 'nothing about GPUs'
 grep -q -e '^nothing wrong found$' -e '^what is wrong$' out || fail 'no conclusion'
 
 mkdir -p found/mnist
 expect 0 env DDPT_DATA="$work/found" "$ddpt" doctor --json
 out_has '"schema": "ddpt.doctor.v1"'
 out_has '"can_train": true'
+out_has '"gpus": \['
 out_has '"sets": "mnist"'
 expect 0 env DDPT_DATA="$work/nowhere" "$ddpt" doctor
 out_has 'nowhere: no such folder'
 out_has 'nowhere is not a folder'
+
+# GPUs of a back end that is made for this.
+DDPT_GPU_PLUGIN=$4/some_gpus.so
+export DDPT_GPU_PLUGIN
+expect 0 env DDPT_TEST_GPUS=3 "$ddpt" doctor
+out_has '^  0  *GPU of a test, 16.0 GiB (12.0 free), 7 multiprocessors, architecture 9.0, bus ffff:00:00.0; linked to 1$'
+out_has '^  2  *GPU of a test, .*, bus ffff:02:00.0$'
+out_has '^  back end  *CUDA 13.0, driver for up to 13.1, NCCL 2.28.9$'
+expect 0 env DDPT_TEST_GPUS=2 "$ddpt" doctor --json
+for field in '"backend": "CUDA"' '"missing": null' '"name": "GPU of a test"' '"memory_bytes": 17179869184' \
+    '"memory_free_bytes": 12884901888' '"processors": 7' '"architecture": "9.0"' '"driver": "13.1"' '"runtime": "13.0"' \
+    '"bus": "ffff:01:00.0"' '"libraries": "NCCL 2.28.9"'; do
+    out_has "$field"
+done
+expect 0 "$ddpt" doctor --json
+out_has '"missing": "no GPU can be used: this one is for tests"'
+unset DDPT_GPU_PLUGIN
 
 # A launcher that belongs to another MPI starts copies that are all rank 0 of 1.
 expect 1 env OMPI_COMM_WORLD_SIZE=4 OMPI_COMM_WORLD_RANK=0 "$ddpt" doctor

@@ -34,7 +34,7 @@ is_one_error
 expect 2 "$ddpt" nothing
 is_one_error
 err_has "'nothing'"
-err_has 'train, eval, scale, report, coordinator, top, ckpt, summary, bench, doctor, help$'
+err_has 'train, launch, eval, scale, report, coordinator, top, ckpt, summary, bench, doctor, help$'
 expect 2 "$ddpt" doctor --nothing
 is_one_error
 err_has "'--nothing'"

@@ -1,5 +1,6 @@
 #include "gpu_device.h"
 
+#include <ctype.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,6 +63,14 @@ base_status gpu_device_count(int *count)
                      error == gpuSuccess ? "there is none" : gpuGetErrorString(error));
 }
 
+base_status gpu_device_locate(int index, char bus[GPU_DEVICE_BUS])
+{
+    BASE_TRY(gpu_check(gpuDeviceGetPCIBusId(bus, GPU_DEVICE_BUS, index), "say where it is"));
+    for (char *letter = bus; *letter; letter++)
+        *letter = (char)tolower((unsigned char)*letter); /* as the system writes it */
+    return BASE_OK;
+}
+
 base_status gpu_device_describe(int index, gpu_device_facts *facts)
 {
     gpuDeviceProp_t properties;
@@ -73,7 +82,7 @@ base_status gpu_device_describe(int index, gpu_device_facts *facts)
     facts->processors = properties.multiProcessorCount;
     facts->major = properties.major;
     facts->minor = properties.minor;
-    BASE_TRY(gpu_check(gpuDeviceGetPCIBusId(facts->bus, (int)sizeof facts->bus, index), "say where it is"));
+    BASE_TRY(gpu_device_locate(index, facts->bus));
     BASE_TRY(gpu_check(gpuDriverGetVersion(&facts->driver), "say its driver's version"));
     BASE_TRY(gpu_check(gpuRuntimeGetVersion(&facts->runtime), "say its runtime's version"));
     BASE_TRY(gpu_check(gpuSetDevice(index), "be opened"));

@@ -13,13 +13,16 @@ extern const base_device_table gpu_device_table;
 base_status gpu_device_count(int *count);
 
 /* What `doctor` and the run record say of a GPU. */
+enum { GPU_DEVICE_BUS = 32 };
 typedef struct gpu_device_facts {
-    char name[128], bus[32];
+    char name[128], bus[GPU_DEVICE_BUS];
     size_t memory_bytes, memory_free;
     int processors; /* streaming multiprocessors, compute units */
     int major, minor;
     int driver, runtime; /* 13000: 13.0 */
 } gpu_device_facts;
+/* Its address on the PCI bus, "0000:17:00.0" in lower case; opens nothing. */
+base_status gpu_device_locate(int index, char bus[GPU_DEVICE_BUS]);
 base_status gpu_device_describe(int index, gpu_device_facts *facts);
 
 /* 1 where GPU `a` can read the memory of GPU `b` over a link of theirs. */

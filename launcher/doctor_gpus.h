@@ -1,0 +1,27 @@
+/* doctor_gpus.h: the GPUs of this machine as `ddpt doctor` shows them, or what is missing for them. */
+#ifndef DOCTOR_GPUS_H
+#define DOCTOR_GPUS_H
+
+#include "base_arena.h"
+#include "run_plugin.h"
+
+#include <jansson.h>
+#include <stdio.h>
+
+typedef struct doctor_gpus {
+    char missing[1024];       /* what, and what to do; "" where GPUs can be used */
+    const run_plugin *plugin; /* NULL: not loaded */
+    int count;
+    run_plugin_gpu *gpus; /* (count) */
+} doctor_gpus;
+
+/* BASE_ERROR when out of memory; GPUs that are not there are no failure. */
+base_status doctor_gpus_probe(doctor_gpus *self, base_arena *arena);
+
+void doctor_gpus_print(const doctor_gpus *self, FILE *to);
+
+/* {"backend", "libraries", "missing", "gpus": [{"name", "bus", "memory_bytes", "memory_free_bytes", "processors",
+ * "architecture", "driver", "runtime", "peers"}]}; the caller owns it. */
+json_t *doctor_gpus_json(const doctor_gpus *self);
+
+#endif
