@@ -11,8 +11,18 @@
 
 #include <mpi.h>
 
+/* How long to wait, and who may end the wait before. */
+typedef struct comm_patience {
+    int timeout_ms; /* COMM_FOREVER: no bound */
+    int nap_max_ms; /* longest nap between two tests */
+    const base_alarm *alarm;
+} comm_patience;
+enum { COMM_NAP_MS = 1 };
+extern const comm_patience comm_patience_setup; /* a rank may be reading a data set meanwhile */
+
 struct comm_world {
     comm_world_info info;
+    comm_patience patience;
     int began;     /* MPI was initialised here, so it is ended here */
     MPI_Comm all;  /* a duplicate of MPI_COMM_WORLD whose errors are returned */
     MPI_Comm node; /* the ranks of this node; the same as `all` when there is one node */
@@ -25,24 +35,16 @@ base_status comm_native_check(int code, const char *what, const char *file, int 
 /* Are all `n` requests done? `what` is for the message. */
 base_status comm_native_test(MPI_Request *requests, int n, const char *what, int *done);
 
-/* How long to wait, and who may end the wait before. */
-typedef struct comm_patience {
-    int timeout_ms; /* COMM_FOREVER: no bound */
-    int nap_max_ms; /* longest nap between two tests */
-    const base_alarm *alarm;
-} comm_patience;
-enum { COMM_NAP_MS = 1 };
-extern const comm_patience comm_patience_setup; /* a rank may be reading a data set meanwhile */
-
 /* Test between naps until all `n` requests are done. BASE_PEER when the time is up or the alarm is raised. */
 base_status comm_native_wait(MPI_Request *requests, int n, const comm_patience *patience, const char *what);
 
 /* The one place where a count becomes an int: BASE_ERROR when it does not fit. */
 base_status comm_native_count(size_t count, int *out);
 
-/* Collective over `comm`, for set-up. */
-base_status comm_native_bcast(MPI_Comm comm, void *data, size_t nbytes, int root);
-base_status comm_native_all_gather(MPI_Comm comm, const void *mine, size_t nbytes, void *all);
+/* Collective over `comm`. */
+base_status comm_native_bcast(MPI_Comm comm, void *data, size_t nbytes, int root, const comm_patience *patience);
+base_status comm_native_all_gather(MPI_Comm comm, const void *mine, size_t nbytes, void *all,
+                                   const comm_patience *patience);
 base_status comm_native_barrier(MPI_Comm comm, const comm_patience *patience);
 
 /* comm_world_agree over the ranks of `comm`, which is world->all or world->node. */

@@ -80,7 +80,7 @@ static base_status connect(comm_world *world)
 {
     MPI_Request request;
     COMM_NATIVE_TRY(MPI_Comm_idup(MPI_COMM_WORLD, &world->all, &request), "MPI_Comm_idup");
-    BASE_TRY(comm_native_wait(&request, 1, &comm_patience_setup, "MPI_Comm_idup"));
+    BASE_TRY(comm_native_wait(&request, 1, &world->patience, "MPI_Comm_idup"));
     COMM_NATIVE_TRY(MPI_Comm_set_errhandler(world->all, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
     return connect_node(world);
 }
@@ -91,6 +91,7 @@ base_status comm_world_open(comm_world **self)
     if (!world)
         return BASE_FAIL(BASE_ERROR, "out of memory for the world of ranks");
     world->all = world->node = MPI_COMM_NULL;
+    world->patience = comm_patience_setup;
     prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS);
     comm_launcher launcher = comm_launcher_detect();
     base_status status = begin_mpi(world);
@@ -117,6 +118,7 @@ base_status comm_world_split(comm_world *self, int count, comm_world **part)
     if (!world)
         comm_world_no_memory(self);
     world->info = self->info;
+    world->patience = comm_patience_setup;
     world->all = world->node = MPI_COMM_NULL;
     int member = self->info.rank < count;
     world->info.size = count < self->info.size ? count : self->info.size;
@@ -131,6 +133,14 @@ base_status comm_world_split(comm_world *self, int count, comm_world **part)
     *part = world;
     COMM_NATIVE_TRY(MPI_Comm_set_errhandler(world->all, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
     return connect_node(world);
+}
+
+void comm_world_set_patience(comm_world *self, int timeout_ms, const base_alarm *alarm)
+{
+    self->patience = comm_patience_setup;
+    if (timeout_ms != 0)
+        self->patience.timeout_ms = timeout_ms;
+    self->patience.alarm = alarm;
 }
 
 base_status comm_world_rest(comm_world *self)
@@ -232,7 +242,7 @@ base_status comm_world_bcast(comm_world *self, void *data, size_t nbytes, int ro
 {
     if (self->info.size == 1)
         return BASE_OK;
-    return comm_native_bcast(self->all, data, nbytes, root);
+    return comm_native_bcast(self->all, data, nbytes, root, &self->patience);
 }
 
 base_status comm_world_all_gather(comm_world *self, const void *mine, size_t nbytes, void *all)
@@ -241,5 +251,5 @@ base_status comm_world_all_gather(comm_world *self, const void *mine, size_t nby
         memcpy(all, mine, nbytes);
         return BASE_OK;
     }
-    return comm_native_all_gather(self->all, mine, nbytes, all);
+    return comm_native_all_gather(self->all, mine, nbytes, all, &self->patience);
 }

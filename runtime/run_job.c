@@ -292,12 +292,26 @@ static comm_kind group_kind(const run_config *config)
     }
 }
 
-static base_status join_group(run_job *self)
+static int wait_bound_ms(const run_job *self)
 {
     double bound = self->config->train.stall_timeout;
-    comm_group_options options = {.kind = group_kind(self->config),
-                                  .timeout_ms = bound > 0.0 ? (int)(bound * 1000.0) : COMM_FOREVER,
-                                  .alarm = self->monitor ? run_monitor_alarm(self->monitor) : NULL};
+    return bound > 0.0 ? (int)ceil(bound * 1000.0) : COMM_FOREVER;
+}
+
+static const base_alarm *wait_alarm(const run_job *self)
+{
+    return self->monitor ? run_monitor_alarm(self->monitor) : NULL;
+}
+
+void run_job_set_patience(run_job *self, int running)
+{
+    comm_world_set_patience(self->world, running ? wait_bound_ms(self) : 0, running ? wait_alarm(self) : NULL);
+}
+
+static base_status join_group(run_job *self)
+{
+    comm_group_options options = {
+        .kind = group_kind(self->config), .timeout_ms = wait_bound_ms(self), .alarm = wait_alarm(self)};
     BASE_TRY(comm_group_create(self->world, &options, &self->group));
     self->sharded = self->config->train.sync == RUN_SYNC_SHARDED ||
                     (self->config->train.sync == RUN_SYNC_AUTO && comm_group_kind(self->group) == COMM_SHM);

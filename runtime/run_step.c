@@ -95,15 +95,24 @@ base_status run_step_train(run_job *job, int64_t step, const run_checkpoint_vote
 
 /* The ranks' wishes to end, on their way while a batch is computed. */
 typedef struct ending {
+    base_phases *phases; /* or NULL */
     comm_request *request;
     int64_t wishes[2]; /* interrupted, stopping */
 } ending;
+
+/* Around a wait for other ranks; returns what was running before. */
+static base_phase switch_if(base_phases *phases, base_phase next)
+{
+    return phases ? base_phases_switch(phases, next) : next;
+}
 
 static base_status wait_ending(ending *self)
 {
     if (!self->request)
         return BASE_OK;
+    base_phase phase = switch_if(self->phases, BASE_PHASE_WAIT);
     BASE_TRY(comm_request_wait(&self->request));
+    switch_if(self->phases, phase);
     if (self->wishes[0])
         return BASE_FAIL(BASE_INTERRUPTED, "interrupted during an evaluation");
     return self->wishes[1] ? BASE_FAIL(BASE_STOPPED, "stopped during an evaluation") : BASE_OK;
@@ -118,18 +127,22 @@ static base_status check_ending(run_job *job, ending *self)
     return comm_small_all_reduce_start(job->group, self->wishes, 2, COMM_I64, COMM_MAX, &self->request);
 }
 
-base_status run_step_evaluate(run_job *job, const base_phases *phases, double *loss, double *accuracy)
+base_status run_step_evaluate(run_job *job, base_phases *phases, double *loss, double *accuracy)
 {
     double sums[3] = {0}; /* loss, right answers, samples */
-    ending under_way = {0};
+    ending under_way = {.phases = phases};
     int64_t steps = run_sampler_steps(&job->test_sampler);
     BASE_TRY(run_loader_seek(job->test_loader, 0, 0));
     for (int64_t s = 0; s < steps; s++) {
         BASE_TRY(check_ending(job, &under_way));
         /* Which rows of the shared operands are a rank's depends on the size of the batch: nobody may write those of
          * the short last one while others still work on one before. */
-        if (s > 0 && s == steps - 1)
+        if (s > 0 && s == steps - 1) {
+            base_phase phase = switch_if(phases, BASE_PHASE_WAIT);
             BASE_TRY(comm_barrier(job->group));
+            switch_if(phases, phase);
+        }
+        base_failpoint(job->rank_name, "evaluate");
         run_batch loaded;
         double part[2];
         BASE_TRY(run_loader_next(job->test_loader, &loaded));
@@ -143,6 +156,7 @@ base_status run_step_evaluate(run_job *job, const base_phases *phases, double *l
         sums[2] += (double)batch.count;
     }
     BASE_TRY(wait_ending(&under_way));
+    switch_if(phases, BASE_PHASE_WAIT);
     BASE_TRY(comm_small_all_reduce(job->group, sums, 3, COMM_F64, COMM_SUM));
     *loss = sums[0] / sums[2];
     *accuracy = sums[1] / sums[2];
