@@ -95,24 +95,18 @@ base_status run_step_train(run_job *job, int64_t step, const run_checkpoint_vote
 
 /* The ranks' wishes to end, on their way while a batch is computed. */
 typedef struct ending {
-    base_phases *phases; /* or NULL */
+    const base_phases *phases; /* or NULL */
     comm_request *request;
     int64_t wishes[2]; /* interrupted, stopping */
 } ending;
-
-/* Around a wait for other ranks; returns what was running before. */
-static base_phase switch_if(base_phases *phases, base_phase next)
-{
-    return phases ? base_phases_switch(phases, next) : next;
-}
 
 static base_status wait_ending(ending *self)
 {
     if (!self->request)
         return BASE_OK;
-    base_phase phase = switch_if(self->phases, BASE_PHASE_WAIT);
+    base_phases_wait(self->phases);
     BASE_TRY(comm_request_wait(&self->request));
-    switch_if(self->phases, phase);
+    base_phases_go_on(self->phases);
     if (self->wishes[0])
         return BASE_FAIL(BASE_INTERRUPTED, "interrupted during an evaluation");
     return self->wishes[1] ? BASE_FAIL(BASE_STOPPED, "stopped during an evaluation") : BASE_OK;
@@ -127,7 +121,7 @@ static base_status check_ending(run_job *job, ending *self)
     return comm_small_all_reduce_start(job->group, self->wishes, 2, COMM_I64, COMM_MAX, &self->request);
 }
 
-base_status run_step_evaluate(run_job *job, base_phases *phases, double *loss, double *accuracy)
+base_status run_step_evaluate(run_job *job, const base_phases *phases, double *loss, double *accuracy)
 {
     double sums[3] = {0}; /* loss, right answers, samples */
     ending under_way = {.phases = phases};
@@ -138,9 +132,9 @@ base_status run_step_evaluate(run_job *job, base_phases *phases, double *loss, d
         /* Which rows of the shared operands are a rank's depends on the size of the batch: nobody may write those of
          * the short last one while others still work on one before. */
         if (s > 0 && s == steps - 1) {
-            base_phase phase = switch_if(phases, BASE_PHASE_WAIT);
+            base_phases_wait(phases);
             BASE_TRY(comm_barrier(job->group));
-            switch_if(phases, phase);
+            base_phases_go_on(phases);
         }
         base_failpoint(job->rank_name, "evaluate");
         run_batch loaded;
@@ -156,7 +150,7 @@ base_status run_step_evaluate(run_job *job, base_phases *phases, double *loss, d
         sums[2] += (double)batch.count;
     }
     BASE_TRY(wait_ending(&under_way));
-    switch_if(phases, BASE_PHASE_WAIT);
+    base_phases_wait(phases);
     BASE_TRY(comm_small_all_reduce(job->group, sums, 3, COMM_F64, COMM_SUM));
     *loss = sums[0] / sums[2];
     *accuracy = sums[1] / sums[2];

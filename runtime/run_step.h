@@ -26,9 +26,9 @@ base_status run_step_train(run_job *job, int64_t step, const run_checkpoint_vote
                            run_step_result *result);
 
 /* Collective. Mean loss and accuracy over the whole test set, each sample once. `phases`: whose running phase gets
- * somewhere meanwhile, and gives way to BASE_PHASE_WAIT in waits for other ranks; NULL: none. BASE_INTERRUPTED or
- * BASE_STOPPED on all ranks, two batches later at most, when some rank was told to end. */
-base_status run_step_evaluate(run_job *job, base_phases *phases, double *loss, double *accuracy);
+ * somewhere meanwhile, and waits for other ranks; NULL: none. BASE_INTERRUPTED or BASE_STOPPED on all ranks, two batches
+ * later at most, when some rank was told to end. */
+base_status run_step_evaluate(run_job *job, const base_phases *phases, double *loss, double *accuracy);
 
 typedef struct run_outcome {
     int64_t steps, epochs;
