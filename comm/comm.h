@@ -53,9 +53,16 @@ void comm_world_set_patience(comm_world *self, int timeout_ms, const base_alarm 
  * `self` and must be closed (Collective over it, with status 0) before that. */
 base_status comm_world_split(comm_world *self, int count, comm_world **part);
 
-/* Collective. Sleeps until all ranks have come, however long that takes: for ranks that have nothing to do while others
- * work in a part of the world, whose waits have bounds of their own. */
-base_status comm_world_rest(comm_world *self);
+/* Collective. Sleeps until all ranks have come: for ranks that have nothing to do while others work in a part of the
+ * world, whose waits have bounds of their own. Each rank brings its own bound: those that come from work wait for ranks
+ * that only sleep. */
+typedef struct comm_rest {
+    int timeout_ms;              /* COMM_FOREVER: no bound */
+    int (*moves)(void *context); /* NULL, or asked now and then: 1: it got on since the last time, and the bound begins
+                                    anew */
+    void *context;
+} comm_rest;
+base_status comm_world_rest(comm_world *self, const comm_rest *rest);
 
 /* Collective, for set-up phases. Every rank brings its status; all return the status of the lowest rank that failed,
  * with that rank's message recorded ("message" as it was, the rank appended when size > 1 and not all failed alike). */

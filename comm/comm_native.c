@@ -64,6 +64,8 @@ base_status comm_native_wait(MPI_Request *requests, int n, const comm_patience *
         if (base_alarm_raised(patience->alarm))
             return comm_alarm_failure(patience->alarm);
         waited += base_time_awake(&looked, base_time_now());
+        if (patience->rest && patience->rest->moves && patience->rest->moves(patience->rest->context))
+            waited = 0.0;
         double bound = (patience->timeout_ms + base_alarm_grace_ms(patience->alarm)) * 1e-3;
         if (patience->timeout_ms != COMM_FOREVER && waited >= bound)
             return BASE_FAIL(BASE_PEER, "waited %.1f s for the other ranks in %s: one of them has stopped or is lost",

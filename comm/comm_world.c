@@ -18,7 +18,7 @@ static const comm_patience close_patience = {.timeout_ms = 20 * 1000, .nap_max_m
 enum { WATCHDOG_S = 30 };
 
 /* Of ranks that rest: nobody waits for them to wake up soon. */
-static const comm_patience rest_patience = {.timeout_ms = COMM_FOREVER, .nap_max_ms = 20};
+enum { REST_NAP_MS = 20 };
 
 /* A nap of 20 us shall not become one of 70: the kernel rounds up by this much. */
 enum { TIMER_SLACK_NS = 1000 };
@@ -123,7 +123,7 @@ base_status comm_world_split(comm_world *self, int count, comm_world **part)
     int member = self->info.rank < count;
     world->info.size = count < self->info.size ? count : self->info.size;
     /* It blocks, so all ranks come to it at the same time. */
-    BASE_TRY(comm_world_rest(self));
+    BASE_TRY(comm_native_barrier(self->all, &self->patience));
     COMM_NATIVE_TRY(MPI_Comm_split(self->all, member ? 0 : MPI_UNDEFINED, self->info.rank, &world->all),
                     "MPI_Comm_split");
     if (!member) {
@@ -143,9 +143,10 @@ void comm_world_set_patience(comm_world *self, int timeout_ms, const base_alarm 
     self->patience.alarm = alarm;
 }
 
-base_status comm_world_rest(comm_world *self)
+base_status comm_world_rest(comm_world *self, const comm_rest *rest)
 {
-    return comm_native_barrier(self->all, &rest_patience);
+    const comm_patience patience = {.timeout_ms = rest->timeout_ms, .nap_max_ms = REST_NAP_MS, .rest = rest};
+    return comm_native_barrier(self->all, &patience);
 }
 
 const comm_world_info *comm_world_get_info(const comm_world *self)
