@@ -50,13 +50,25 @@ void comm_world_close(comm_world **self, int status);
 /* Local. This rank cannot go on: ends the whole job with exit status `status`. Does not return. */
 _Noreturn void comm_world_abort(comm_world *self, int status);
 
+/* Local. How long a wait in the world's own collectives may last from now on (COMM_FOREVER: no bound), and an alarm
+ * that ends it before (NULL: none), as in comm_group_options. 0, as it is at first: 10 minutes, since in a set-up a
+ * rank may be reading a data set. */
+void comm_world_set_patience(comm_world *self, int timeout_ms, const base_alarm *alarm);
+
 /* Collective. Ranks 0 .. count-1 get a world of their own, with the same numbers, the others NULL. It shares the MPI of
  * `self` and must be closed (Collective over it, with status 0) before that. */
 base_status comm_world_split(comm_world *self, int count, comm_world **part);
 
-/* Collective. Sleeps until all ranks have come, however long that takes: for ranks that have nothing to do while others
- * work in a part of the world, whose waits have bounds of their own. */
-base_status comm_world_rest(comm_world *self);
+/* Collective. Sleeps until all ranks have come: for ranks that have nothing to do while others work in a part of the
+ * world, whose waits have bounds of their own. Each rank brings its own bound: those that come from work wait for ranks
+ * that only sleep. */
+typedef struct comm_rest {
+    int timeout_ms;              /* COMM_FOREVER: no bound */
+    int (*moves)(void *context); /* NULL, or asked now and then: 1: it got on since the last time, and the bound begins
+                                    anew */
+    void *context;
+} comm_rest;
+base_status comm_world_rest(comm_world *self, const comm_rest *rest);
 
 /* Collective, for set-up phases. Every rank brings its status; all return the status of the lowest rank that failed,
  * with that rank's message recorded ("message" as it was, the rank appended when size > 1 and not all failed alike). */
@@ -69,7 +81,7 @@ base_status comm_world_bcast(comm_world *self, void *data, size_t nbytes, int ro
 base_status comm_world_all_gather(comm_world *self, const void *mine, size_t nbytes, void *all);
 
 /* Collective over the ranks of a node. One read-write block a node, zeroed, shared by its ranks; only its node-rank 0
- * should fill it. For data sets. comm_node_barrier orders the filling before the reading (naps; bound 10 minutes). */
+ * should fill it. For data sets. comm_node_barrier orders the filling before the reading (naps). */
 typedef struct comm_node_memory comm_node_memory;
 base_status comm_node_memory_create(comm_world *self, size_t nbytes, comm_node_memory **memory);
 void *comm_node_memory_data(const comm_node_memory *memory);

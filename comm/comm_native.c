@@ -47,25 +47,26 @@ base_status comm_native_count(size_t count, int *out)
     return BASE_OK;
 }
 
-base_status comm_native_bcast(MPI_Comm comm, void *data, size_t nbytes, int root)
+base_status comm_native_bcast(MPI_Comm comm, void *data, size_t nbytes, int root, const comm_patience *patience)
 {
     for (size_t at = 0; at < nbytes;) {
         size_t part = nbytes - at < INT_MAX ? nbytes - at : INT_MAX;
         MPI_Request request;
         COMM_NATIVE_TRY(MPI_Ibcast((char *)data + at, (int)part, MPI_BYTE, root, comm, &request), "a broadcast");
-        BASE_TRY(comm_native_wait(&request, 1, &comm_patience_setup, "a broadcast"));
+        BASE_TRY(comm_native_wait(&request, 1, patience, "a broadcast"));
         at += part;
     }
     return BASE_OK;
 }
 
-base_status comm_native_all_gather(MPI_Comm comm, const void *mine, size_t nbytes, void *all)
+base_status comm_native_all_gather(MPI_Comm comm, const void *mine, size_t nbytes, void *all,
+                                   const comm_patience *patience)
 {
     int count = 0;
     BASE_TRY(comm_native_count(nbytes, &count));
     MPI_Request request;
     COMM_NATIVE_TRY(MPI_Iallgather(mine, count, MPI_BYTE, all, count, MPI_BYTE, comm, &request), "a gather");
-    return comm_native_wait(&request, 1, &comm_patience_setup, "a gather");
+    return comm_native_wait(&request, 1, patience, "a gather");
 }
 
 base_status comm_native_barrier(MPI_Comm comm, const comm_patience *patience)
@@ -120,12 +121,12 @@ base_status comm_native_agree(comm_world *world, MPI_Comm comm, base_status stat
     if (!all)
         comm_world_no_memory(world);
     int alike = 1, first = -1;
-    base_status gathered = comm_native_all_gather(comm, &mine, sizeof mine, all);
+    base_status gathered = comm_native_all_gather(comm, &mine, sizeof mine, all, &world->patience);
     if (gathered == BASE_OK)
         first = first_failure(all, size, &alike);
     verdict culprit = first < 0 ? (verdict){.status = BASE_OK} : all[first];
+    BASE_TRY(gathered); /* else `all` stays: MPI may still write to it */
     free(all);
-    BASE_TRY(gathered);
     if (first < 0)
         return BASE_OK;
     if (alike) /* everybody has the message and its own trace already */
@@ -133,6 +134,6 @@ base_status comm_native_agree(comm_world *world, MPI_Comm comm, base_status stat
     char text[MESSAGE_MAX] = "";
     if (rank == first)
         strncpy(text, base_status_message(), sizeof text - 1);
-    BASE_TRY(comm_native_bcast(comm, text, sizeof text, first));
+    BASE_TRY(comm_native_bcast(comm, text, sizeof text, first, &world->patience));
     return BASE_FAIL((base_status)culprit.status, "%s (on rank %d)", text, (int)culprit.rank);
 }

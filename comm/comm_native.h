@@ -14,6 +14,7 @@
 
 struct comm_world {
     comm_world_info info;
+    comm_patience patience;
     int began;     /* MPI was initialised here, so it is ended here */
     MPI_Comm all;  /* a duplicate of MPI_COMM_WORLD whose errors are returned */
     MPI_Comm node; /* the ranks of this node; the same as `all` when there is one node */
@@ -32,9 +33,10 @@ base_status comm_native_wait(MPI_Request *requests, int n, const comm_patience *
 /* The one place where a count becomes an int: BASE_ERROR when it does not fit. */
 base_status comm_native_count(size_t count, int *out);
 
-/* Collective over `comm`, for set-up. */
-base_status comm_native_bcast(MPI_Comm comm, void *data, size_t nbytes, int root);
-base_status comm_native_all_gather(MPI_Comm comm, const void *mine, size_t nbytes, void *all);
+/* Collective over `comm`. */
+base_status comm_native_bcast(MPI_Comm comm, void *data, size_t nbytes, int root, const comm_patience *patience);
+base_status comm_native_all_gather(MPI_Comm comm, const void *mine, size_t nbytes, void *all,
+                                   const comm_patience *patience);
 base_status comm_native_barrier(MPI_Comm comm, const comm_patience *patience);
 
 /* comm_world_agree over the ranks of `comm`, which is world->all or world->node. */

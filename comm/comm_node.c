@@ -63,7 +63,7 @@ base_status comm_node_find(comm_world *world, int *index)
     char *keys = calloc((size_t)info->size, KEY_BYTES);
     if (!keys)
         comm_world_no_memory(world);
-    base_status status = comm_native_all_gather(world->all, key, KEY_BYTES, keys);
+    base_status status = comm_native_all_gather(world->all, key, KEY_BYTES, keys, &world->patience);
     *index = status == BASE_OK ? node_of(keys, info->rank) : 0;
     info->nodes = info->node_size = info->node_rank = 0;
     for (int r = 0; status == BASE_OK && r < info->size; r++) {
@@ -109,5 +109,5 @@ base_status comm_node_barrier(comm_world *self)
 {
     if (self->info.node_size == 1)
         return BASE_OK;
-    return comm_native_barrier(self->node, &comm_patience_setup);
+    return comm_native_barrier(self->node, &self->patience);
 }

@@ -32,6 +32,8 @@ base_status comm_pause_take(comm_pause *self, const comm_patience *patience, con
     if (base_alarm_raised(patience->alarm))
         return comm_alarm_failure(patience->alarm);
     self->waited += base_time_awake(&self->looked, base_time_now());
+    if (patience->rest && patience->rest->moves && patience->rest->moves(patience->rest->context))
+        self->waited = 0.0;
     double bound = (patience->timeout_ms + base_alarm_grace_ms(patience->alarm)) * 1e-3;
     if (patience->timeout_ms != COMM_FOREVER && self->waited >= bound)
         return BASE_FAIL(BASE_PEER, "waited %.1f s for the other ranks in %s: one of them has stopped or is lost",

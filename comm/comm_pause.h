@@ -7,12 +7,14 @@
 
 #include "base_alarm.h"
 #include "base_status.h"
+#include "comm.h"
 
 /* How long to wait, and who may end the wait before. */
 typedef struct comm_patience {
     int timeout_ms; /* COMM_FOREVER: no bound */
     int nap_max_ms; /* longest nap between two tests */
     const base_alarm *alarm;
+    const comm_rest *rest; /* NULL, or whose `moves` begins the bound anew */
 } comm_patience;
 enum { COMM_NAP_MS = 1 };
 extern const comm_patience comm_patience_setup; /* a rank may be reading a data set meanwhile */

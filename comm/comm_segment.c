@@ -104,7 +104,7 @@ static base_status create_shared(comm_world *world, comm_segment *segment, int *
     int first = comm_world_get_info(world)->node_rank == 0;
     if (first)
         status = create_file(segment->nbytes, fd, &from);
-    BASE_TRY(comm_native_bcast(world->node, &from, sizeof from, 0));
+    BASE_TRY(comm_native_bcast(world->node, &from, sizeof from, 0, &world->patience));
     if (status == BASE_OK && !first && from.pid)
         status = open_file(&from, fd);
     if (status == BASE_OK && from.pid)

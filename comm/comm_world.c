@@ -18,7 +18,7 @@ static const comm_patience close_patience = {.timeout_ms = 20 * 1000, .nap_max_m
 enum { WATCHDOG_S = 30 };
 
 /* Of ranks that rest: nobody waits for them to wake up soon. */
-static const comm_patience rest_patience = {.timeout_ms = COMM_FOREVER, .nap_max_ms = 20};
+enum { REST_NAP_MS = 20 };
 
 /* A nap of 20 us shall not become one of 70: the kernel rounds up by this much. */
 enum { TIMER_SLACK_NS = 1000 };
@@ -80,7 +80,7 @@ static base_status connect(comm_world *world)
 {
     MPI_Request request;
     COMM_NATIVE_TRY(MPI_Comm_idup(MPI_COMM_WORLD, &world->all, &request), "MPI_Comm_idup");
-    BASE_TRY(comm_native_wait(&request, 1, &comm_patience_setup, "MPI_Comm_idup"));
+    BASE_TRY(comm_native_wait(&request, 1, &world->patience, "MPI_Comm_idup"));
     COMM_NATIVE_TRY(MPI_Comm_set_errhandler(world->all, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
     return connect_node(world);
 }
@@ -91,6 +91,7 @@ base_status comm_world_open(comm_world **self)
     if (!world)
         return BASE_FAIL(BASE_ERROR, "out of memory for the world of ranks");
     world->all = world->node = MPI_COMM_NULL;
+    world->patience = comm_patience_setup;
     prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS);
     comm_launcher launcher = comm_launcher_detect();
     base_status status = begin_mpi(world);
@@ -117,11 +118,12 @@ base_status comm_world_split(comm_world *self, int count, comm_world **part)
     if (!world)
         comm_world_no_memory(self);
     world->info = self->info;
+    world->patience = comm_patience_setup;
     world->all = world->node = MPI_COMM_NULL;
     int member = self->info.rank < count;
     world->info.size = count < self->info.size ? count : self->info.size;
     /* It blocks, so all ranks come to it at the same time. */
-    BASE_TRY(comm_world_rest(self));
+    BASE_TRY(comm_native_barrier(self->all, &self->patience));
     COMM_NATIVE_TRY(MPI_Comm_split(self->all, member ? 0 : MPI_UNDEFINED, self->info.rank, &world->all),
                     "MPI_Comm_split");
     if (!member) {
@@ -133,9 +135,18 @@ base_status comm_world_split(comm_world *self, int count, comm_world **part)
     return connect_node(world);
 }
 
-base_status comm_world_rest(comm_world *self)
+void comm_world_set_patience(comm_world *self, int timeout_ms, const base_alarm *alarm)
 {
-    return comm_native_barrier(self->all, &rest_patience);
+    self->patience = comm_patience_setup;
+    if (timeout_ms != 0)
+        self->patience.timeout_ms = timeout_ms;
+    self->patience.alarm = alarm;
+}
+
+base_status comm_world_rest(comm_world *self, const comm_rest *rest)
+{
+    const comm_patience patience = {.timeout_ms = rest->timeout_ms, .nap_max_ms = REST_NAP_MS, .rest = rest};
+    return comm_native_barrier(self->all, &patience);
 }
 
 const comm_world_info *comm_world_get_info(const comm_world *self)
@@ -232,7 +243,7 @@ base_status comm_world_bcast(comm_world *self, void *data, size_t nbytes, int ro
 {
     if (self->info.size == 1)
         return BASE_OK;
-    return comm_native_bcast(self->all, data, nbytes, root);
+    return comm_native_bcast(self->all, data, nbytes, root, &self->patience);
 }
 
 base_status comm_world_all_gather(comm_world *self, const void *mine, size_t nbytes, void *all)
@@ -241,5 +252,5 @@ base_status comm_world_all_gather(comm_world *self, const void *mine, size_t nby
         memcpy(all, mine, nbytes);
         return BASE_OK;
     }
-    return comm_native_all_gather(self->all, mine, nbytes, all);
+    return comm_native_all_gather(self->all, mine, nbytes, all, &self->patience);
 }

@@ -9,6 +9,7 @@
 #include "report_write.h"
 #include "run_job.h"
 #include "run_report.h"
+#include "run_signal.h"
 #include "scale_job.h"
 #include "scale_launch.h"
 
@@ -18,7 +19,8 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { BOOTSTRAP_SEED = 1 };
+/* The report is made by one rank. */
+enum { BOOTSTRAP_SEED = 1, REPORT_MS = 10 * 60 * 1000 };
 
 typedef struct scale {
     scale_options options;
@@ -71,8 +73,8 @@ static base_status write_report(const scale *self, const scaling_options *option
 {
     if (self->options.trials_only)
         return write_text(self, options, analysis);
+    report_text_print(stderr, &self->sweep, analysis); /* whether or not there is a place for the files */
     BASE_TRY(report_write(self->folder, &self->sweep, options, analysis));
-    report_text_print(stderr, &self->sweep, analysis);
     BASE_INFO("report: %s/report.html", self->folder);
     return self->options.json ? write_text(self, options, analysis) : BASE_OK;
 }
@@ -98,7 +100,7 @@ static base_status report(scale *self)
     return status;
 }
 
-/* Who is told to end does not stay for an analysis in print and pictures: `ddpt report` can make them. */
+/* What `ddpt report` can make the rest from. */
 static base_status keep_measured(scale *self)
 {
     char path[PATH_MAX];
@@ -110,9 +112,30 @@ static base_status keep_measured(scale *self)
     snprintf(path, sizeof path, "%s/scaling.json", self->folder);
     base_status status = text ? base_file_write(path, text, strlen(text)) : BASE_ERROR;
     free(text);
-    if (status == BASE_OK)
-        BASE_INFO("what was measured before: ddpt report %s", self->folder);
     return status;
+}
+
+/* After each trial, since the next one may be the end of all: a batch system kills, a rank dies. Where it cannot be
+ * written the end of the sweep says so. */
+static void keep_trial(void *context)
+{
+    scale *self = context;
+    if (!self->options.trials_only && keep_measured(self) != BASE_OK)
+        base_status_clear();
+}
+
+static void tell_of_measured(const scale *self)
+{
+    if (self->sweep.count > 0 && !self->options.trials_only)
+        BASE_INFO("what was measured before: ddpt report %s", self->folder);
+}
+
+/* Who is told to end does not stay for an analysis in print and pictures. */
+static base_status end_at_once(scale *self)
+{
+    BASE_TRY(keep_measured(self));
+    tell_of_measured(self);
+    return BASE_OK;
 }
 
 /* What was measured before a trial failed is worth having. */
@@ -125,7 +148,7 @@ static base_status finish(scale *self, base_status status)
     if (self->sweep.count > 0 && !self->options.trials_only) {
         snprintf(warning, sizeof warning, "The sweep ended early, this is what was measured before: %s", message);
         scale_sweep_warn(&self->sweep, warning);
-        if ((status == BASE_INTERRUPTED ? keep_measured(self) : report(self)) != BASE_OK)
+        if ((status == BASE_INTERRUPTED ? end_at_once(self) : report(self)) != BASE_OK)
             BASE_WARN("no report of what was measured before: %s", base_status_message());
     } else if (!self->options.out && self->folder[0]) {
         rmdir(self->folder);
@@ -144,11 +167,14 @@ static base_status scale_in_job(scale *self, comm_world *world, scale_job *job)
         status = make_folder(self, scale_job_config(job));
     BASE_TRY(comm_world_agree(world, status));
     scale_runner runner = scale_job_runner(job);
-    status = scale_sweep_run(&runner, &self->options, &self->sweep);
-    if (status == BASE_PEER)
+    scale_keeper keeper = {self, keep_trial};
+    status = scale_sweep_run(&runner, &self->options, &keeper, &self->sweep);
+    if (status == BASE_PEER) {
+        tell_of_measured(self); /* rank 0 has it */
         return status;
+    }
     status = root ? finish(self, status) : status;
-    BASE_TRY(comm_world_rest(world));
+    BASE_TRY(comm_world_rest(world, &(comm_rest){.timeout_ms = REPORT_MS}));
     return comm_world_agree(world, status);
 }
 
@@ -157,7 +183,7 @@ static base_status inside(scale *self)
     comm_world *world;
     scale_job *job;
     BASE_TRY(command_open_world(&world));
-    command_catch_interrupt();
+    run_signal_install();
     BASE_TRY(scale_job_open(world, &self->options, &job));
     base_status status = scale_in_job(self, world, job);
     scale_job_close(&job);
@@ -174,7 +200,8 @@ static base_status scale_by_jobs(scale *self, const run_config *config)
     base_status status = scale_launch_open(&self->options, config, self->folder, &launch);
     if (status == BASE_OK) {
         scale_runner runner = scale_launch_runner(launch);
-        status = scale_sweep_run(&runner, &self->options, &self->sweep);
+        scale_keeper keeper = {self, keep_trial};
+        status = scale_sweep_run(&runner, &self->options, &keeper, &self->sweep);
     }
     scale_launch_close(&launch);
     return finish(self, status);
@@ -238,10 +265,13 @@ const command command_scale = {
         "order, after a short one that does not count. Every worker has the same number of threads throughout:\n"
         "train.threads, or else the cores over the largest number of workers.\n"
         "\n"
-        "The folder gets scaling.json, scaling.csv, report.html and, where gnuplot is there, its pictures. If a trial\n"
-        "fails, the sweep ends with its status, and the report shows what was measured before.\n"
+        "The folder gets scaling.json, which grows with every trial, scaling.csv, report.html and, where gnuplot is\n"
+        "there, its pictures. If a trial fails, the sweep ends with its status, and the report shows what was "
+        "measured\n"
+        "before. Told to end by Ctrl-C or SIGTERM, it keeps scaling.json, from which `ddpt report DIR` makes the "
+        "rest.\n"
         "\n"
         "Exit status: 0 done; 1 an error of ddpt or the system; 2 usage or configuration; 3 data; 5 back end not\n"
-        "available; 6 a rank was lost; 7 the loss is no longer finite; 130 interrupted (Ctrl-C).\n",
+        "available; 6 a rank was lost; 7 the loss is no longer finite; 130 interrupted (Ctrl-C, SIGTERM).\n",
     .run = run,
 };

@@ -4,6 +4,7 @@
 #include "scale_trial.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 
 struct scale_job {
@@ -11,6 +12,12 @@ struct scale_job {
     const scale_options *options;
     run_config *config;
     run_config *configs[SCALE_POINTS_MAX]; /* of the points */
+    comm_world *parts[SCALE_POINTS_MAX];   /* of the points; NULL on ranks that have no part. MPI splits ranks in a call
+                                              that blocks, so none is made while one of them may have stopped */
+    int lost;                              /* a rank is: nothing can be taken down together */
+    comm_node_memory *memory;
+    scale_beat *beat; /* of the node's first rank, for those that sleep */
+    uint64_t seen;    /* steps of it */
 };
 
 /* ---- preparation ---- */
@@ -83,6 +90,10 @@ static base_status prepare(scale_job *self, scale_options *options)
         BASE_TRY(choose_threads(self->world, options->workers[options->worker_count - 1], &threads));
     for (int i = 0; i < options->worker_count; i++)
         BASE_TRY(read_point(self, i, threads));
+    for (int i = 0; i < options->worker_count; i++)
+        BASE_TRY(comm_world_split(self->world, options->workers[i], &self->parts[i]));
+    BASE_TRY(comm_node_memory_create(self->world, sizeof *self->beat, &self->memory));
+    self->beat = comm_node_memory_data(self->memory);
     return BASE_OK;
 }
 
@@ -107,6 +118,9 @@ void scale_job_close(scale_job **out)
     scale_job *self = *out;
     if (!self)
         return;
+    comm_node_memory_destroy(&self->memory);
+    for (int i = 0; i < SCALE_POINTS_MAX && !self->lost; i++)
+        comm_world_close(&self->parts[i], 0);
     for (int i = 0; i < SCALE_POINTS_MAX; i++)
         run_config_destroy(&self->configs[i]);
     run_config_destroy(&self->config);
@@ -133,28 +147,68 @@ static base_status keep(scaling_sweep *sweep, scale_trial_facts *facts, const sc
     return scaling_sweep_add(sweep, trial);
 }
 
+/* ---- while others work ---- */
+
+/* Steps of the node's first rank. While it takes none (a data set is read) time does not count, and so on other nodes
+ * than that of rank 0. */
+static int others_move(void *context)
+{
+    scale_job *self = context;
+    uint64_t steps = atomic_load_explicit(&self->beat->steps, memory_order_relaxed);
+    int moves = steps != self->seen || !atomic_load(&self->beat->is_stepping);
+    self->seen = steps;
+    return moves;
+}
+
+/* After a trial of the first `workers` ranks, whose waits had bounds of their own, rank 0 waits for ranks that only
+ * sleep. That one rank works alone only one that sleeps can tell, and one is enough to say it. */
+static base_status rest(scale_job *self, int workers)
+{
+    const comm_world_info *info = comm_world_get_info(self->world);
+    double bound = self->config->train.stall_timeout;
+    int watches = info->rank > 0 && info->node_rank == 1 && workers == 1;
+    int is_bounded = bound > 0.0 && (info->rank == 0 || watches);
+    comm_rest how = {.timeout_ms = is_bounded ? (int)ceil(1e3 * bound) : COMM_FOREVER,
+                     .moves = watches ? others_move : NULL,
+                     .context = self};
+    base_status status = comm_world_rest(self->world, &how);
+    if (status != BASE_PEER)
+        return status;
+    if (watches)
+        return BASE_FAIL(BASE_PEER, "1 worker: rank 0 has taken no step for %.1f s: it has stopped or is lost", bound);
+    return BASE_FAIL(BASE_PEER,
+                     "%d worker%s: waited %.1f s for the ranks that had no part in the trial: one of them has stopped "
+                     "or is lost",
+                     workers, workers == 1 ? "" : "s", bound);
+}
+
+/* Of the point's ranks. */
+static base_status work(scale_job *self, int point, int repeat, int64_t steps, scaling_sweep *sweep)
+{
+    const comm_world_info *info = comm_world_get_info(self->world);
+    scaling_trial trial;
+    scale_trial_facts facts;
+    scale_beat *beat = info->node_rank == 0 ? self->beat : NULL;
+    BASE_TRY(scale_trial_run(self->parts[point], self->configs[point], steps, beat, &trial, &facts));
+    trial.repeat = repeat;
+    return info->rank == 0 ? keep(sweep, &facts, &trial) : BASE_OK;
+}
+
 static base_status run_trial(void *context, int workers, int repeat, int64_t steps, scaling_sweep *sweep)
 {
     scale_job *self = context;
-    comm_world *part;
-    base_status status = BASE_OK;
+    base_status status = BASE_OK, rested = BASE_OK;
     int point = 0;
     while (self->options->workers[point] != workers)
         point++;
-    BASE_TRY(comm_world_split(self->world, workers, &part));
-    if (part) {
-        scaling_trial trial;
-        scale_trial_facts facts;
-        status = scale_trial_run(part, self->configs[point], steps, &trial, &facts);
-        trial.repeat = repeat;
-        /* What is left of a part that lost a rank cannot be taken down together. */
-        if (status == BASE_PEER)
-            return status;
-        if (status == BASE_OK && comm_world_get_info(self->world)->rank == 0)
-            status = keep(sweep, &facts, &trial);
-        comm_world_close(&part, 0);
-    }
-    BASE_TRY(comm_world_rest(self->world));
+    if (self->parts[point])
+        status = work(self, point, repeat, steps, sweep);
+    if (status != BASE_PEER)
+        rested = rest(self, workers);
+    self->lost = status == BASE_PEER || rested == BASE_PEER;
+    if (self->lost)
+        return BASE_PEER;
+    BASE_TRY(rested);
     return comm_world_agree(self->world, status);
 }
 

@@ -50,8 +50,8 @@ static void print_trial(const scaling_trial *trial, const scale_options *options
               trial->repeat + 1, options->repeats, trial->step_s < 0.1 ? 3 : 1, 1e3 * trial->step_s, left);
 }
 
-static base_status next_trial(const scale_runner *runner, const scale_options *options, scale_schedule *schedule,
-                              scaling_sweep *sweep)
+static base_status next_trial(const scale_runner *runner, const scale_options *options, const scale_keeper *keeper,
+                              scale_schedule *schedule, scaling_sweep *sweep)
 {
     int point = scale_schedule_next(schedule), workers = options->workers[point], enough = 0;
     double began = base_time_now();
@@ -63,17 +63,20 @@ static base_status next_trial(const scale_runner *runner, const scale_options *o
     scale_schedule_done(schedule, base_time_now() - began, enough);
     if (sweep->count > 0 && !options->trials_only)
         print_trial(&sweep->trials[sweep->count - 1], options, schedule);
+    if (sweep->count > 0)
+        keeper->keep(keeper->self);
     return BASE_OK;
 }
 
-base_status scale_sweep_run(const scale_runner *runner, const scale_options *options, scaling_sweep *sweep)
+base_status scale_sweep_run(const scale_runner *runner, const scale_options *options, const scale_keeper *keeper,
+                            scaling_sweep *sweep)
 {
     scale_schedule schedule;
     scale_schedule_start(&schedule, options->worker_count, options->repeats, SEED);
     if (!options->trials_only)
         BASE_TRY(warm_up(runner, options, sweep));
     while (scale_schedule_next(&schedule) >= 0)
-        BASE_TRY(next_trial(runner, options, &schedule, sweep));
+        BASE_TRY(next_trial(runner, options, keeper, &schedule, sweep));
     return BASE_OK;
 }
 

@@ -15,10 +15,17 @@ typedef struct scale_runner {
     base_status (*share)(void *self, int *flag);
 } scale_runner;
 
+/* Who is told of each trial that counts, where the trials are (rank 0). */
+typedef struct scale_keeper {
+    void *self;
+    void (*keep)(void *self);
+} scale_keeper;
+
 /* All trials that `options` ask for, after a short one that does not count: at the largest number of workers, which
  * shows early what cannot be done. A number of workers gets no more repeats once the 95 % interval of its step is
  * narrow. One line on stderr per trial. After a failure `sweep` holds what was measured before. */
-base_status scale_sweep_run(const scale_runner *runner, const scale_options *options, scaling_sweep *sweep);
+base_status scale_sweep_run(const scale_runner *runner, const scale_options *options, const scale_keeper *keeper,
+                            scaling_sweep *sweep);
 
 /* Tell the readers of the report (environment.warnings of report_sweep.h). */
 void scale_sweep_warn(scaling_sweep *sweep, const char *text);

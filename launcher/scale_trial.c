@@ -25,6 +25,7 @@ static const double seconds_a_vector = 0.05;
 
 typedef struct loop {
     run_job *job;
+    scale_beat *beat;
     int64_t step;    /* the next one */
     int64_t ignored; /* of those to come, at the beginning */
     int64_t counted;
@@ -41,7 +42,9 @@ static base_status take_step(loop *self, base_phases *phases)
     *phases = (base_phases){0};
     BASE_TRY(run_step_train(self->job, &(run_step_order){.step = self->step++, .meets = 1}, phases, &result));
     base_phases_switch(phases, BASE_PHASE_OTHER);
-    if (result.interrupted)
+    if (self->beat)
+        atomic_fetch_add_explicit(&self->beat->steps, 1, memory_order_relaxed);
+    if (result.interrupted || result.stopping)
         return BASE_FAIL(BASE_INTERRUPTED, "interrupted after step %" PRId64, self->step);
     return BASE_OK;
 }
@@ -163,13 +166,23 @@ static base_status fill(loop *self, const run_balance *balance, scaling_trial *t
     return keep_lengths(self, trial);
 }
 
-static base_status run_loop(run_job *job, int64_t steps, scaling_trial *trial)
+static base_status take_all_steps(loop *self, int64_t steps)
 {
-    loop self = {.job = job};
+    BASE_TRY(warm_up(self, steps));
+    BASE_TRY(comm_world_agree(self->job->world, make_room(self)));
+    return timed_steps(self);
+}
+
+static base_status run_loop(run_job *job, int64_t steps, scale_beat *beat, scaling_trial *trial)
+{
+    loop self = {.job = job, .beat = beat};
     run_balance balance;
-    BASE_TRY(warm_up(&self, steps));
-    BASE_TRY(comm_world_agree(job->world, make_room(&self)));
-    BASE_TRY(timed_steps(&self));
+    if (beat)
+        atomic_store(&beat->is_stepping, 1);
+    base_status status = take_all_steps(&self, steps);
+    if (beat)
+        atomic_store(&beat->is_stepping, 0);
+    BASE_TRY(status);
     BASE_TRY(run_balance_gather(job->world, self.balance, &balance));
     return comm_world_agree(job->world, fill(&self, &balance, trial));
 }
@@ -239,8 +252,8 @@ static base_status time_collective(comm_world *world, comm_kind kind, bench_form
 
 /* ---- all of it ---- */
 
-static base_status run_trial(comm_world *world, const run_config *config, int64_t steps, scaling_trial *trial,
-                             scale_trial_facts *facts)
+static base_status run_trial(comm_world *world, const run_config *config, int64_t steps, scale_beat *beat,
+                             scaling_trial *trial, scale_trial_facts *facts)
 {
     run_job job;
     comm_kind kind = COMM_AUTO;
@@ -251,7 +264,7 @@ static base_status run_trial(comm_world *world, const run_config *config, int64_
         kind = comm_group_kind(job.group);
         form = job.sharded ? BENCH_SHARDED : BENCH_ALLREDUCE;
         parameters = job.graph->parameters;
-        status = run_loop(&job, steps, trial);
+        status = run_loop(&job, steps, beat, trial);
     }
     if (status == BASE_OK && facts)
         status = find_facts(&job, facts);
@@ -263,14 +276,14 @@ static base_status run_trial(comm_world *world, const run_config *config, int64_
     return comm_world_get_info(world)->size > 1 ? time_collective(world, kind, form, parameters, trial) : BASE_OK;
 }
 
-base_status scale_trial_run(comm_world *world, const run_config *config, int64_t steps, scaling_trial *trial,
-                            scale_trial_facts *facts)
+base_status scale_trial_run(comm_world *world, const run_config *config, int64_t steps, scale_beat *beat,
+                            scaling_trial *trial, scale_trial_facts *facts)
 {
     int workers = comm_world_get_info(world)->size;
     *trial = (scaling_trial){.workers = workers, .batch = config->train.batch};
     if (facts)
         *facts = (scale_trial_facts){0};
-    base_status status = run_trial(world, config, steps, trial, facts);
+    base_status status = run_trial(world, config, steps, beat, trial, facts);
     if (status == BASE_OK)
         return BASE_OK;
     free(trial->steps_s);

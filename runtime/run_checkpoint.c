@@ -34,6 +34,7 @@ struct run_checkpoint {
     run_job *job;
     base_arena *arena;
     run_report *report;
+    const base_phases *phases;
     char ckpt[PATH_MAX];
     run_checkpoint_layout layout;
     base_worker *worker;
@@ -148,6 +149,7 @@ base_status run_checkpoint_create(run_job *job, const run_checkpoint_options *op
     self->job = job;
     self->arena = arena;
     self->report = options->report;
+    self->phases = options->phases;
     self->last_due = base_time_now();
     BASE_TRY(open_folder(self, options));
     BASE_TRY(run_checkpoint_layout_create(job, arena, &self->layout));
@@ -277,11 +279,16 @@ static base_status gather_shards(run_checkpoint *self)
     memcpy(self->own_report, &report, sizeof report);
     memcpy(self->own_report + sizeof report, self->checksums,
            (size_t)self->layout.state->save_count * sizeof(uint64_t));
+    base_failpoint(job->rank_name, "gather");
+    base_phases_wait(self->phases);
     BASE_TRY(comm_world_all_gather(job->world, self->own_report, self->report_nbytes, self->reports));
+    base_phases_go_on(self->phases);
     const char *failure = first_failure(self, text);
     if (failure) {
         ckpt_abandon(self->ckpt, self->position.step, job->info.rank, 0);
+        base_phases_wait(self->phases);
         BASE_TRY(comm_world_agree(job->world, BASE_OK)); /* a barrier: the folder goes last */
+        base_phases_go_on(self->phases);
         if (job->info.rank == 0 && is_folder(self->ckpt))
             ckpt_abandon(self->ckpt, self->position.step, 0, 1);
         end_save(self, failure);
@@ -338,9 +345,10 @@ base_status run_checkpoint_finish(run_checkpoint *self)
     while (self->phase != IDLE) {
         base_worker_wait(self->worker, wait_ms);
         run_checkpoint_vote sums = run_checkpoint_get_vote(self);
+        base_phases_wait(self->phases);
         BASE_TRY(comm_small_all_reduce(self->job->group, &sums, sizeof sums / sizeof(double), COMM_F64, COMM_SUM));
+        base_phases_go_on(self->phases);
         BASE_TRY(advance(self, &sums));
-        base_watch_touch(run_monitor_watch(self->job->monitor));
     }
     return BASE_OK;
 }

@@ -18,9 +18,10 @@ typedef struct run_checkpoint run_checkpoint;
 
 typedef struct run_checkpoint_options {
     /* Rank 0's count. */
-    const char *folder; /* the run's folder */
-    run_report *report; /* rank 0 writes its record with every checkpoint */
-    int64_t saved_step; /* of the checkpoint that the run goes on from; -1: a new run */
+    const char *folder;        /* the run's folder */
+    run_report *report;        /* rank 0 writes its record with every checkpoint */
+    const base_phases *phases; /* of the loop that is held up, told of waits for other ranks */
+    int64_t saved_step;        /* of the checkpoint that the run goes on from; -1: a new run */
 } run_checkpoint_options;
 
 /* Samples of the epoch done so far. */

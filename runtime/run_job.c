@@ -137,6 +137,23 @@ static base_status build_model(run_job *self)
     return self->ops->asynchronous ? BASE_OK : check_memory(self); /* a device says itself when it has no more */
 }
 
+int run_job_wait_bound_ms(const run_job *self)
+{
+    double bound = self->config->train.stall_timeout;
+    return bound > 0.0 ? (int)ceil(bound * 1000.0) : COMM_FOREVER;
+}
+
+const base_alarm *run_job_wait_alarm(const run_job *self)
+{
+    return self->monitor ? run_monitor_alarm(self->monitor) : NULL;
+}
+
+void run_job_set_patience(run_job *self, int running)
+{
+    comm_world_set_patience(self->world, running ? run_job_wait_bound_ms(self) : 0,
+                            running ? run_job_wait_alarm(self) : NULL);
+}
+
 static base_status create_net(run_job *self)
 {
     run_net_options net = {.graph = self->graph,

@@ -84,6 +84,14 @@ int run_job_cores(void);
 /* Local. Sets total_steps from train.epochs, train.max_steps and step_offset. */
 void run_job_limit_steps(run_job *self);
 
+/* Local. 1: from now on waits for other ranks end as those of the step loop do, by train.stall_timeout and the alarm of
+ * who watches; 0: as in the set-up. */
+void run_job_set_patience(run_job *self, int running);
+
+/* Local. What bounds a wait of the step loop: train.stall_timeout (or COMM_FOREVER) and the alarm (or NULL). */
+int run_job_wait_bound_ms(const run_job *self);
+const base_alarm *run_job_wait_alarm(const run_job *self);
+
 /* Gradients that a bucket holds at least, in bytes (run_plan_build): train.bucket_mb, or what suits the model. */
 size_t run_job_bucket_bytes(const run_config *config, const run_graph *graph);
 

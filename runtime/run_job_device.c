@@ -216,10 +216,8 @@ static base_status find_nccl(const run_job *self, const comm_nccl_table **nccl)
 
 base_status run_job_join_group(run_job *self)
 {
-    double bound = self->config->train.stall_timeout;
-    comm_group_options options = {.kind = group_kind(self->config),
-                                  .timeout_ms = bound > 0.0 ? (int)(bound * 1000.0) : COMM_FOREVER,
-                                  .alarm = self->monitor ? run_monitor_alarm(self->monitor) : NULL};
+    comm_group_options options = {
+        .kind = group_kind(self->config), .timeout_ms = run_job_wait_bound_ms(self), .alarm = run_job_wait_alarm(self)};
     if (self->choice.plugin) {
         options.device = (comm_device){.table = self->device_table, .device = self->device, .stream = self->stream};
         BASE_TRY(find_nccl(self, &options.device.nccl));

@@ -161,6 +161,7 @@ base_status run_step_train(run_job *job, const run_step_order *order, base_phase
 
 /* The ranks' wishes to end, on their way while a batch is computed. */
 typedef struct ending {
+    const base_phases *phases; /* or NULL */
     comm_request *request;
     int64_t wishes[2]; /* interrupted, stopping */
 } ending;
@@ -169,7 +170,9 @@ static base_status wait_ending(ending *self)
 {
     if (!self->request)
         return BASE_OK;
+    base_phases_wait(self->phases);
     BASE_TRY(comm_request_wait(&self->request));
+    base_phases_go_on(self->phases);
     if (self->wishes[0])
         return BASE_FAIL(BASE_INTERRUPTED, "interrupted during an evaluation");
     return self->wishes[1] ? BASE_FAIL(BASE_STOPPED, "stopped during an evaluation") : BASE_OK;
@@ -186,15 +189,19 @@ static base_status check_ending(run_job *job, ending *self)
 
 base_status run_step_evaluate(run_job *job, const base_phases *phases, double *loss, double *accuracy)
 {
-    ending under_way = {0};
+    ending under_way = {.phases = phases};
     int64_t steps = run_sampler_steps(&job->test_sampler);
     BASE_TRY(run_feed_seek(job->test_feed, 0, 0));
     for (int64_t s = 0; s < steps; s++) {
         BASE_TRY(check_ending(job, &under_way));
         /* Which rows of the shared operands are a rank's depends on the size of the batch: nobody may write those of
          * the short last one while others still work on one before. */
-        if (s > 0 && s == steps - 1)
+        if (s > 0 && s == steps - 1) {
+            base_phases_wait(phases);
             BASE_TRY(comm_barrier(job->group));
+            base_phases_go_on(phases);
+        }
+        base_failpoint(job->rank_name, "evaluate");
         run_net_batch batch;
         BASE_TRY(run_flight_room(job->flight));
         BASE_TRY(run_feed_next(job->test_feed, &batch));
@@ -209,6 +216,7 @@ base_status run_step_evaluate(run_job *job, const base_phases *phases, double *l
     run_flight_sums own;
     BASE_TRY(run_flight_land(job->flight, &own));
     double sums[3] = {own.loss, own.correct, (double)own.samples};
+    base_phases_wait(phases);
     BASE_TRY(comm_small_all_reduce(job->group, sums, 3, COMM_F64, COMM_SUM));
     *loss = sums[0] / sums[2];
     *accuracy = sums[1] / sums[2];

@@ -37,8 +37,8 @@ typedef struct run_step_order {
 base_status run_step_train(run_job *job, const run_step_order *order, base_phases *phases, run_step_result *result);
 
 /* Collective. Mean loss and accuracy over the whole test set, each sample once. `phases`: whose running phase gets
- * somewhere meanwhile; NULL: none. BASE_INTERRUPTED or BASE_STOPPED on all
- * ranks, two batches later at most, when some rank was told to end. */
+ * somewhere meanwhile, and waits for other ranks; NULL: none. BASE_INTERRUPTED or BASE_STOPPED on all ranks, two batches
+ * later at most, when some rank was told to end. */
 base_status run_step_evaluate(run_job *job, const base_phases *phases, double *loss, double *accuracy);
 
 typedef struct run_outcome {

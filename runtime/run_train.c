@@ -277,8 +277,10 @@ static base_status open_folder(trainer *self, const run_train_options *options, 
     BASE_TRY(run_report_create(self->job, &report, &self->report));
     const char *folder = run_report_folder(self->report);
     snprintf(self->outcome->folder, sizeof self->outcome->folder, "%s", folder);
-    run_checkpoint_options checkpoint = {
-        .folder = folder, .report = self->report, .saved_step = same ? resumed->position.step : -1};
+    run_checkpoint_options checkpoint = {.folder = folder,
+                                         .report = self->report,
+                                         .phases = &self->phases,
+                                         .saved_step = same ? resumed->position.step : -1};
     return run_checkpoint_create(self->job, &checkpoint, &self->checkpoint);
 }
 
@@ -305,6 +307,7 @@ static base_status end(trainer *self, base_status status)
     base_status finished = run_checkpoint_finish(self->checkpoint);
     if (finished != BASE_OK)
         return finished;
+    run_job_set_patience(self->job, 0); /* rank 0 writes to a disk that may be slow */
     run_signal_disarm();
     run_balance balance;
     BASE_TRY(run_balance_gather(self->job->world, self->balance, &balance));
@@ -339,6 +342,7 @@ static void begin_watch(trainer *self, const run_observer *observer)
     show(self);
     if (observer)
         observer->begin(observer->context, self->job, &run);
+    run_job_set_patience(self->job, 1);
 }
 
 base_status run_train(run_job *job, const run_train_options *options, run_outcome *outcome)

@@ -173,7 +173,7 @@ static void say_what_is_worth_it(FILE *to, const scaling_analysis *a)
         fprintf(to, " How many workers are worth it cannot be said: %s.", a->worth_law.reason);
         return;
     }
-    int is_open = isinf(a->worth_interval.high);
+    int is_open = isinf(a->worth_interval.high), is_sure = !(a->worth_interval.high > a->worth_workers);
     const char *verb = is_open ? "may be" : a->worth_workers == 1 ? "is" : "are";
     report_words_worth(a, interval);
     workers_text(a->worth_workers, workers);
@@ -186,7 +186,7 @@ static void say_what_is_worth_it(FILE *to, const scaling_analysis *a)
         fprintf(to, " More than one is hardly worth it (below %s of the ideal)", target);
     else
         fprintf(to, " Up to %s%s%s%s %s worth it; more %s below %s of the ideal", workers, *interval ? " (" : "",
-                interval, *interval ? ")" : "", verb, is_open ? "are expected to fall" : "fall", target);
+                interval, *interval ? ")" : "", verb, is_sure ? "fall" : "are expected to fall", target);
     if (has_cause(a)) {
         fputs(a->worth_beyond ? "; " : ": ", to);
         say_what_stops(to, a);

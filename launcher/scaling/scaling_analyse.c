@@ -97,6 +97,21 @@ static int only_slows_down(const scaling_analysis *analysis)
     return slower > 0;
 }
 
+/* Some workers are more than so many times as fast: more of the work fits into caches, or another algorithm is chosen.
+ * A law in which each worker only adds a loss still fits when it calls that a gain per worker, and then names a peak.
+ */
+static void refuse_superlinear(const scaling_observations *seen, scaling_analysis *analysis)
+{
+    for (int i = 0; i < analysis->point_count; i++) {
+        const scaling_point *point = &analysis->points[i];
+        if (!analysis->usl.law.ok || !point->fitted || !scaling_point_is_superlinear(point))
+            continue;
+        scaling_refuse(&analysis->usl.law, seen,
+                       "the scaling is better than linear on %d workers, which the law does not describe",
+                       point->workers);
+    }
+}
+
 /* ---- the whole ---- */
 
 static base_status fit_laws(base_arena *arena, const scaling_trials *trials, scaling_observations *seen,
@@ -128,6 +143,7 @@ static base_status analyse(base_arena *arena, const scaling_sweep *sweep, const 
     BASE_TRY(scaling_observe(arena, sweep->mode, &trials, analysis->points, analysis->point_count, &seen));
     BASE_TRY(fit_laws(arena, &trials, &seen, &outcome, analysis));
     compare(&seen, analysis);
+    refuse_superlinear(&seen, analysis);
     if (analysis->points[0].workers == 1 && only_slows_down(analysis))
         analysis->usl.peak_workers = (scaling_value){1.0, 1.0, 1.0};
     scaling_cause_find(&seen, &trials, outcome, analysis);

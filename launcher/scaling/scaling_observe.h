@@ -42,6 +42,10 @@ base_status scaling_points_make(base_arena *arena, const scaling_sweep *sweep, c
 /* speedup, efficiency and karp_flatt over `t1_s`, T(1); NaN: not known, and so are the speedups. */
 void scaling_points_compare(scaling_mode mode, scaling_point *points, int count, scaling_value t1_s);
 
+/* 1: it is sure that n workers are more than n times as fast as one, which no law here describes. Sure is as far again
+ * from the value as an end of its interval, since among many points one lies outside of it by chance. */
+int scaling_point_is_superlinear(const scaling_point *point);
+
 /* 1: workers times threads of this trial are more than its cores. */
 int scaling_shares_cores(const scaling_trial *trial);
 

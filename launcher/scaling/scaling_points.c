@@ -114,3 +114,9 @@ void scaling_points_compare(scaling_mode mode, scaling_point *points, int count,
             point->karp_flatt = (1.0 / point->speedup.value - 1.0 / n) / (1.0 - 1.0 / n);
     }
 }
+
+int scaling_point_is_superlinear(const scaling_point *point)
+{
+    scaling_value e = point->efficiency;
+    return point->workers > 1 && e.low - (e.value - e.low) > 1.0;
+}

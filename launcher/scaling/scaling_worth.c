@@ -129,6 +129,21 @@ static void find_by_measurement(const search *self, const scaling_observations *
     }
 }
 
+/* "Up to so many" says that fewer are worth it too: a measured number of workers among them that surely is not makes it
+ * untrue. */
+static void refuse_dip(const search *self, const scaling_observations *seen, const scaling_analysis *analysis,
+                       scaling_law *law)
+{
+    for (int i = 0; law->ok && i < analysis->point_count; i++) {
+        const scaling_point *point = &analysis->points[i];
+        if (point->fitted && point->workers < analysis->worth_workers && point->efficiency.high < self->target)
+            scaling_refuse(law, seen,
+                           "the efficiency does not fall steadily with the number of workers: it is %.3g %% on %d, and "
+                           "above %.3g %% on more",
+                           100.0 * point->efficiency.value, point->workers, 100.0 * self->target);
+    }
+}
+
 void scaling_worth_find(const scaling_observations *seen, scaling_expectation *expectation, scaling_analysis *analysis)
 {
     search self = {analysis, expectation, analysis->target_efficiency, seen->largest};
@@ -146,6 +161,7 @@ void scaling_worth_find(const scaling_observations *seen, scaling_expectation *e
         find_by_measurement(&self, seen, analysis);
     if (law->ok && analysis->worth_workers == 0)
         scaling_refuse(law, seen, "no number of workers has an efficiency of %.3g %%", 100.0 * self.target);
+    refuse_dip(&self, seen, analysis, law);
     analysis->worth_most = self.most;
     analysis->worth_beyond = law->ok && analysis->worth_workers == self.most;
 }

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <time.h>
 
-typedef enum failpoint_action { KILL, FAIL, PAUSE } failpoint_action;
+typedef enum failpoint_action { KILL, STOP, FAIL, PAUSE } failpoint_action;
 
 enum { PLACES_MAX = 8 };
 
@@ -40,6 +40,8 @@ static int parse_action(const char *text, place *to)
     char rest;
     if (strcmp(text, "kill") == 0)
         to->action = KILL;
+    else if (strcmp(text, "stop") == 0)
+        to->action = STOP;
     else if (strcmp(text, "fail") == 0)
         to->action = FAIL;
     else if (sscanf(text, "pause=%lf%c", &to->pause_ms, &rest) == 1 && to->pause_ms >= 0 && to->pause_ms < 1e9)
@@ -70,7 +72,7 @@ static void read_environment(void)
     for (char *rest = copy; good && rest; count++)
         good = count < PLACES_MAX && parse_place(strsep(&rest, ","), &places[count]);
     if (!good)
-        BASE_RANK_WARN("DDPT_FAILPOINT=%s is not NAME:POINT[:N[:kill|fail|pause=MS]][,...], at most %d, and does "
+        BASE_RANK_WARN("DDPT_FAILPOINT=%s is not NAME:POINT[:N[:kill|stop|fail|pause=MS]][,...], at most %d, and does "
                        "nothing",
                        text, PLACES_MAX);
     atomic_store(&armed, good ? count : 0);
@@ -92,6 +94,10 @@ static int pass(place *at)
     case KILL:
         if (passage == at->nth)
             raise(SIGKILL);
+        break;
+    case STOP:
+        if (passage == at->nth)
+            raise(SIGSTOP);
         break;
     case FAIL: errno = EIO; return 1;
     case PAUSE: sleep_ms(at->pause_ms); break;

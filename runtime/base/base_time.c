@@ -38,14 +38,26 @@ void base_phases_touch(const base_phases *self)
         base_watch_touch(self->watch);
 }
 
-static void show(const base_phases *self)
+static void show(const base_phases *self, base_phase phase)
 {
     if (self->mark)
         self->mark(base_phase_name(self->running));
     if (!self->watch)
         return;
-    atomic_store_explicit(&self->watch->phase, (int)self->running, memory_order_relaxed);
+    atomic_store_explicit(&self->watch->phase, (int)phase, memory_order_relaxed);
     base_phases_touch(self);
+}
+
+void base_phases_wait(const base_phases *self)
+{
+    if (self)
+        show(self, BASE_PHASE_WAIT);
+}
+
+void base_phases_go_on(const base_phases *self)
+{
+    if (self)
+        show(self, self->running);
 }
 
 double base_time_awake(double *looked, double now)
@@ -60,7 +72,7 @@ void base_phases_start(base_phases *self, base_phase first)
     memset(self->seconds, 0, sizeof self->seconds);
     self->running = first;
     self->since = base_time_now();
-    show(self);
+    show(self, self->running);
 }
 
 base_phase base_phases_switch(base_phases *self, base_phase next)
@@ -70,7 +82,7 @@ base_phase base_phases_switch(base_phases *self, base_phase next)
     self->seconds[ended] += now - self->since;
     self->running = next;
     self->since = now;
-    show(self);
+    show(self, self->running);
     return ended;
 }
 

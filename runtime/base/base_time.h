@@ -61,6 +61,11 @@ base_phase base_phases_switch(base_phases *self, base_phase next);
 /* The running phase got somewhere. */
 void base_phases_touch(const base_phases *self);
 
+/* The running phase waits for other ranks from here on: whoever watches sees BASE_PHASE_WAIT, and the time still counts
+ * for the running phase. It ends with base_phases_go_on or the next switch. `self` may be NULL: nobody watches. */
+void base_phases_wait(const base_phases *self);
+void base_phases_go_on(const base_phases *self);
+
 /* 1: a rank does this for itself; 0: it waits for others (wait, reduce). */
 int base_phase_is_own(base_phase phase);
 

@@ -81,6 +81,25 @@ static void kill_ends_the_process(void **state)
     assert_passes("file:point:6", 0); /* never reached */
 }
 
+static void stop_stops_the_process(void **state)
+{
+    (void)state;
+    int status;
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        setenv("DDPT_FAILPOINT", "file:point:2:stop", 1);
+        _exit(pass());
+    }
+    assert_true(child > 0);
+    assert_int_equal(waitpid(child, &status, WUNTRACED), child);
+    assert_true(WIFSTOPPED(status));
+    kill(child, SIGCONT);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static void fail_refuses_from_then_on(void **state)
 {
     (void)state;
@@ -133,6 +152,7 @@ static void nonsense_is_told_and_does_nothing(void **state)
                                            "file:point:kill",
                                            "file:point:1:",
                                            "file:point:1:fial",
+                                           "file:point:1:stop=1",
                                            "file:point:1:pause",
                                            "file:point:1:pause=",
                                            "file:point:1:pause=-1",
@@ -154,9 +174,13 @@ static void nonsense_is_told_and_does_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(unarmed_is_passed),      cmocka_unit_test(several_places_count_for_themselves),
-        cmocka_unit_test(kill_ends_the_process),  cmocka_unit_test(fail_refuses_from_then_on),
-        cmocka_unit_test(pause_sleeps_each_time), cmocka_unit_test(nonsense_is_told_and_does_nothing),
+        cmocka_unit_test(unarmed_is_passed),
+        cmocka_unit_test(several_places_count_for_themselves),
+        cmocka_unit_test(kill_ends_the_process),
+        cmocka_unit_test(fail_refuses_from_then_on),
+        cmocka_unit_test(stop_stops_the_process),
+        cmocka_unit_test(pause_sleeps_each_time),
+        cmocka_unit_test(nonsense_is_told_and_does_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

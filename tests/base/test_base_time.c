@@ -86,6 +86,16 @@ static void a_watch_sees_the_phase_and_that_it_moves(void **state)
     assert_true(watch.progress > before);
     base_phases_start(&phases, BASE_PHASE_DATA);
     assert_ptr_equal(phases.watch, &watch);
+    before = watch.progress;
+    base_phases_wait(&phases);
+    assert_int_equal(watch.phase, BASE_PHASE_WAIT);
+    assert_true(watch.progress > before);
+    base_phases_go_on(&phases);
+    assert_int_equal(watch.phase, BASE_PHASE_DATA);
+    base_phases_switch(&phases, BASE_PHASE_OTHER);
+    assert_true(phases.seconds[BASE_PHASE_WAIT] == 0.0); /* it counts for the phase that waited */
+    base_phases_wait(NULL);
+    base_phases_go_on(NULL);
 }
 
 /* run.json and steps.csv keep their columns whatever is watched beside them. */

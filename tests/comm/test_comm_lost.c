@@ -74,6 +74,46 @@ static void an_alarm_ends_a_wait(void **state)
         hear_an_alarm(COMM_SHM);
 }
 
+enum { RANKS_MAX = 64 };
+
+/* A gather into memory that outlives it, since MPI ends it when the missing rank comes. */
+static base_status gather(int round)
+{
+    static int mine[3], all[3][RANKS_MAX];
+    mine[round] = round;
+    base_status status = size <= RANKS_MAX ? BASE_OK : BASE_ERROR;
+    if (status == BASE_OK)
+        status = comm_world_all_gather(world, &mine[round], sizeof mine[round], all[round]);
+    for (int i = 0; status == BASE_OK && i < size; i++)
+        status = all[round][i] == round ? BASE_OK : BASE_ERROR;
+    return status;
+}
+
+/* The world's own waits too, once they are told to. */
+static void the_world_takes_a_bound_and_an_alarm(void **state)
+{
+    (void)state;
+    static base_alarm alarm;
+    comm_group *group = NULL; /* through it the missing rank hears that it may come */
+    comm_group_options options = {.kind = COMM_MPI, .timeout_ms = 3600 * 1000};
+    EVERYWHERE(comm_group_create(world, &options, &group) == BASE_OK);
+    int good = 1;
+    if (rank < size - 1) {
+        comm_world_set_patience(world, BOUND_MS, NULL);
+        good = gather(0) == BASE_PEER && strstr(base_status_message(), "waited 0.3 s") != NULL;
+        comm_world_set_patience(world, 3600 * 1000, &alarm);
+        base_alarm_raise(&alarm, "rank 7 is lost");
+        good = good && gather(1) == BASE_PEER && strcmp(base_status_message(), "rank 7 is lost") == 0;
+        comm_world_set_patience(world, 0, NULL);
+        good = comm_barrier(group) == BASE_OK && good;
+    } else {
+        good = comm_barrier(group) == BASE_OK && gather(0) == BASE_OK && gather(1) == BASE_OK;
+    }
+    EVERYWHERE(good);
+    EVERYWHERE(gather(2) == BASE_OK);
+    comm_group_destroy(&group);
+}
+
 int main(void)
 {
     test_open_world();
@@ -81,6 +121,7 @@ int main(void)
         cmocka_unit_test(shm_names_the_missing_rank),
         cmocka_unit_test(an_alarm_ends_a_wait),
         cmocka_unit_test(mpi_says_how_long_it_waited),
+        cmocka_unit_test(the_world_takes_a_bound_and_an_alarm),
     };
     return test_close_world(cmocka_run_group_tests_name("comm_lost", tests, NULL, NULL));
 }

@@ -121,7 +121,7 @@ static int work_in_a_part_of(int count)
         good = comm_world_agree(part, BASE_OK) == BASE_OK && good;
         comm_world_close(&part, 0);
     }
-    return comm_world_rest(world) == BASE_OK && good && !part;
+    return comm_world_rest(world, &(comm_rest){.timeout_ms = COMM_FOREVER}) == BASE_OK && good && !part;
 }
 
 static void parts_of_the_world_work_while_others_rest(void **state)

@@ -91,6 +91,44 @@ patiently all_gone || fail 'a process is left'
 
 ends 137 KILL "$@" --launcher "$mpiexec -n {n} sh $work/each.sh"
 
-# Inside a job, Ctrl-C at the launcher; one rank sleeps.
-ends any INT "$mpiexec" -n 3 sh "$work/each.sh" "$@"
+# ---- inside a job of 3 ranks, of which one sleeps ----
+inside="$mpiexec -n 3 sh $work/each.sh $*"
+is_kept() {
+    [ "$(ls runs/*)" = scaling.json ] || fail "kept of what was measured: $(ls runs/* 2>&1)"
+    expect 0 "$ddpt" report runs/*
+}
+for signal in INT TERM; do
+    # shellcheck disable=SC2086 # words
+    ends any $signal $inside
+    is_kept
+done
+
+# inside_rank SIGNAL RANK OPTION...: after the first trial; `got` becomes the job's status.
+inside_rank() {
+    signal=$1
+    who=$2
+    shift 2
+    what="$signal to rank $who: $*"
+    rm -rf *.pid runs
+    # shellcheck disable=SC2086 # words
+    "$tools/train_start" $inside --set train.stall_timeout=2 "$@" >out 2>err </dev/null &
+    job=$!
+    echo "$job" >job.pid
+    patiently grep -q "$under_way" err || fail 'not under way'
+    kill "-$signal" "$(cat "rank.$who.pid")"
+    wait "$job"
+    got=$?
+    # Whether a launcher can end a process that is stopped is its affair.
+    kill -KILL "$(cat "rank.$who.pid")" 2>/dev/null
+    patiently all_gone || fail 'a process is left'
+    is_kept
+}
+inside_rank KILL 1
+inside_rank STOP 2
+[ "$got" -eq 6 ] || fail "status $got, not 6"
+grep -q 'error: 2 workers: waited 2.0 s for the ranks that had no part in the trial' err || fail 'does not say that a rank is gone'
+inside_rank STOP 0 --workers 1
+[ "$got" -eq 6 ] || fail "status $got, not 6"
+grep -q 'error: 1 worker: rank 0 has taken no step for 2.0 s' err || fail 'does not say that rank 0 is gone'
+[ "$(grep -c 'error:' err)" -eq 1 ] || fail 'more than one error'
 finish

@@ -140,12 +140,14 @@ for who in launcher rank; do
 done
 
 # ---- a rank is killed ----
+# Hydra's status is all that ranks ended with or-ed together: 9 for the killed one, 6 for those that lost it, or what the
+# launcher ended these by.
 for comm in shm mpi; do
     start 3 --set "train.comm=$comm" $long
     begins is_training
     sleep 0.2
     kill -KILL "$(cat pid.1)"
-    ends 100 6 9 134 137 143
+    ends 100 6 9 15 134 137 143
     [ ! -e run/run.json ] || field_is run status failed
 done
 

@@ -110,6 +110,33 @@ for who in 0 1; do
     done
 done
 
+# ---- where ranks meet between steps: whoever waits there is not the one ----
+# between_steps WHO HOW POINT LAST OPTION...: rank WHO hangs (pause) or is stopped there, the others wait for it; LAST is what
+# the coordinator knows of it.
+between_steps() {
+    who=$1
+    last=$4
+    what="rank $1: $2 in $3"
+    rm -rf run
+    fail_rank=$who fail_point="rank-$who:$3:2:$2"
+    shift 4
+    start 3 "$ddpt" train --out run $endless "$@" state.cfg
+    await all_there
+    stopped=$(cat "rank.$who.pid")
+    began=$(now_ms)
+    end_the_stopped
+    fail_rank= fail_point=
+    err_has "error: rank $who .*$last after step [0-9]* of [0-9]*"
+    [ "$(grep -c 'error:' err)" -eq 1 ] || fail 'more than one error'
+    ended_with_6
+    field_is run status failed
+}
+between_steps 2 pause=600000 gather 'last seen in checkpoint'
+between_steps 1 pause=600000 evaluate 'last seen in evaluate' --set train.eval_every=1
+# One that is stopped says no more: its last word is older, or it never came to one.
+between_steps 2 stop gather ''
+between_steps 1 stop evaluate '' --set train.eval_every=1
+
 # ---- one rank alone ----
 what='a single rank hangs'
 rm -rf run

@@ -189,8 +189,8 @@ static void says_how_sure_it_is_of_what_is_worth_it(void **state)
         const char *verdict, *text;
     } cases[] = {
         {{9, 9, 9}, "Up to 9 workers are worth it; more fall below 70 %", "up to 9 workers, for"},
-        {{9, 7, 14}, "Up to 9 workers (7 to 14) are worth it; more fall below 70 %", "up to 9 workers (7 to 14), for"},
-        {{1, 1, 3}, "Up to 1 worker (1 to 3) is worth it; more fall", "up to 1 worker (1 to 3), for"},
+        {{9, 7, 14}, "Up to 9 workers (7 to 14) are worth it; more are expected to fall below 70 %", "up to 9 workers (7 to 14), for"},
+        {{1, 1, 3}, "Up to 1 worker (1 to 3) is worth it; more are expected to fall", "up to 1 worker (1 to 3), for"},
         {{1, 1, 1}, "More than one is hardly worth it (below 70 % of the ideal)", "up to 1 worker, for"},
         {{9, 7, INFINITY},
          "Up to 9 workers (7 to 128 and beyond) may be worth it; more are expected to fall below 70 %",

@@ -264,7 +264,44 @@ static void better_than_linear(void **state)
     analyse();
     assert_refused(&analysis.amdahl.law, "better than linear");
     assert_refused(&analysis.usl.law, "better than linear");
-    assert_true(analysis.prediction_law.ok && analysis.prediction[0].efficiency.value > 0.9);
+    assert_refused(&analysis.prediction_law, "better than linear on 8 workers");
+    assert_true(analysis.worth_law.ok && analysis.worth_workers == 8);
+}
+
+/* T(n) = n^-1.1: with a gain for each worker in place of a loss USL fits it, and names a peak where none is. */
+static void better_than_linear_the_more_workers(void **state)
+{
+    (void)state;
+    for (int n = 1; n <= 64; n *= 2)
+        for (int r = 0; r < 3; r++)
+            add(n, 0.1 / pow(n, 1.1) * (1.0 + 0.001 * r));
+    analyse();
+    assert_refused(&analysis.usl.law, "better than linear on 2 workers");
+    assert_refused(&analysis.prediction_law, "better than linear on 64 workers");
+}
+
+/* Caches make one point better than linear; what follows is as usual. */
+static void better_than_linear_at_one_point(void **state)
+{
+    (void)state;
+    for (int n = 1; n <= 64; n *= 2)
+        for (int r = 0; r < 3; r++)
+            add(n, (n == 4 ? 0.8 : 1.0) * (0.02 + 0.98 / n) * (1.0 + 0.001 * r));
+    analyse();
+    assert_refused(&analysis.usl.law, "better than linear on 4 workers");
+    assert_true(analysis.prediction_law.ok);
+}
+
+/* A number of workers in between that is not worth it makes "up to" untrue. */
+static void a_dip_of_the_efficiency(void **state)
+{
+    static const double efficiency[] = {1.0, 0.98, 0.63, 0.91, 0.87};
+    (void)state;
+    for (int i = 0; i < 5; i++)
+        for (int r = 0; r < 3; r++)
+            add(1 << i, 0.1 / ((1 << i) * efficiency[i]) * (1.0 + 0.002 * r));
+    analyse();
+    assert_refused(&analysis.worth_law, "63 % on 4, and above 70 % on more");
 }
 
 /* ---- whole sweeps ---- */
@@ -393,6 +430,9 @@ int main(void)
         TEST(times_that_are_none),
         TEST(parts_that_are_none),
         TEST(better_than_linear),
+        TEST(better_than_linear_the_more_workers),
+        TEST(better_than_linear_at_one_point),
+        TEST(a_dip_of_the_efficiency),
         TEST(repeats_make_one_point),
         TEST(a_disturbed_trial_does_not_count),
         TEST(trials_of_which_most_disagree_all_count),
