@@ -162,7 +162,7 @@ static int others_move(void *context)
 
 /* After a trial of the first `workers` ranks, whose waits had bounds of their own, rank 0 waits for ranks that only
  * sleep. That one rank works alone only one that sleeps can tell, and one is enough to say it. */
-static base_status rest(scale_job *self, int workers)
+static base_status meet(scale_job *self, int workers, base_status status)
 {
     const comm_world_info *info = comm_world_get_info(self->world);
     double bound = self->config->train.stall_timeout;
@@ -171,9 +171,15 @@ static base_status rest(scale_job *self, int workers)
     comm_rest how = {.timeout_ms = is_bounded ? (int)ceil(1e3 * bound) : COMM_FOREVER,
                      .moves = watches ? others_move : NULL,
                      .context = self};
-    base_status status = comm_world_rest(self->world, &how);
-    if (status != BASE_PEER)
-        return status;
+    base_status met = comm_world_rest(self->world, &how);
+    if (met == BASE_OK) {
+        /* A rank may stop between the two. */
+        comm_world_set_patience(self->world, how.timeout_ms, NULL);
+        met = comm_world_agree(self->world, status);
+        comm_world_set_patience(self->world, 0, NULL);
+    }
+    if (met != BASE_PEER)
+        return met;
     if (watches)
         return BASE_FAIL(BASE_PEER, "1 worker: rank 0 has taken no step for %.1f s: it has stopped or is lost", bound);
     return BASE_FAIL(BASE_PEER,
@@ -197,19 +203,16 @@ static base_status work(scale_job *self, int point, int repeat, int64_t steps, s
 static base_status run_trial(void *context, int workers, int repeat, int64_t steps, scaling_sweep *sweep)
 {
     scale_job *self = context;
-    base_status status = BASE_OK, rested = BASE_OK;
+    base_status status = BASE_OK;
     int point = 0;
     while (self->options->workers[point] != workers)
         point++;
     if (self->parts[point])
         status = work(self, point, repeat, steps, sweep);
     if (status != BASE_PEER)
-        rested = rest(self, workers);
-    self->lost = status == BASE_PEER || rested == BASE_PEER;
-    if (self->lost)
-        return BASE_PEER;
-    BASE_TRY(rested);
-    return comm_world_agree(self->world, status);
+        status = meet(self, workers, status);
+    self->lost = status == BASE_PEER;
+    return status;
 }
 
 static base_status share(void *context, int *flag)

@@ -121,14 +121,16 @@ inside_rank() {
     # Whether a launcher can end a process that is stopped is its affair.
     kill -KILL "$(cat "rank.$who.pid")" 2>/dev/null
     patiently all_gone || fail 'a process is left'
-    is_kept
 }
 inside_rank KILL 1
+is_kept
 inside_rank STOP 2
 [ "$got" -eq 6 ] || fail "status $got, not 6"
 grep -q 'error: 2 workers: waited 2.0 s for the ranks that had no part in the trial' err || fail 'does not say that a rank is gone'
+is_kept
 inside_rank STOP 0 --workers 1
 [ "$got" -eq 6 ] || fail "status $got, not 6"
 grep -q 'error: 1 worker: rank 0 has taken no step for 2.0 s' err || fail 'does not say that rank 0 is gone'
 [ "$(grep -c 'error:' err)" -eq 1 ] || fail 'more than one error'
+is_kept
 finish
