@@ -15,19 +15,6 @@ static void close_pair(int pair[2])
             close(pair[i]);
 }
 
-/* `report` is closed by exec, so that what comes from it is the reason why there was none. */
-static base_status await_start(const char *name, pid_t guard, int report)
-{
-    int reason = 0;
-    ssize_t n;
-    while ((n = read(report, &reason, sizeof reason)) < 0 && errno == EINTR)
-        continue;
-    if (n != sizeof reason)
-        return BASE_OK;
-    waitpid(guard, NULL, 0);
-    return BASE_FAIL_ERRNO(BASE_ERROR, reason, "cannot start %s", name);
-}
-
 static base_status start_guard(char *const *argv, const sigset_t *mask, int report[2], int life[2], int ended[2],
                                launch_tree *self)
 {
@@ -47,7 +34,8 @@ static base_status start_guard(char *const *argv, const sigset_t *mask, int repo
         return BASE_FAIL_ERRNO(BASE_ERROR, errno, "cannot start a process");
     close(report[1]);
     report[1] = -1;
-    return await_start(argv[0], self->guard, report[0]);
+    int reason = process_guard_start_error(self->guard, report[0]);
+    return reason ? BASE_FAIL_ERRNO(BASE_ERROR, reason, "cannot start %s", argv[0]) : BASE_OK;
 }
 
 base_status launch_start(char *const *argv, const sigset_t *mask, launch_tree *self)

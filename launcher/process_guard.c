@@ -243,3 +243,15 @@ _Noreturn void process_guard_run(const process_guard_order *order)
         process_guard_kill_rest(NULL, 0);
     _exit(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
 }
+
+int process_guard_start_error(pid_t guard, int report)
+{
+    int reason = 0;
+    ssize_t n;
+    while ((n = read(report, &reason, sizeof reason)) < 0 && errno == EINTR)
+        continue;
+    if (n != sizeof reason)
+        return 0;
+    waitpid(guard, NULL, 0);
+    return reason;
+}

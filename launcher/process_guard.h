@@ -35,6 +35,10 @@ typedef struct process_guard_end {
 /* In the new process. Ends with the program's exit status, or 128 + N where signal N ended it. */
 _Noreturn void process_guard_run(const process_guard_order *order);
 
+/* In ours: waits for the program's start. 0, or the errno with which it could not be started; the guard is gone then.
+ * `report`: the reading end of the order's, which exec closes. */
+int process_guard_start_error(pid_t guard, int report);
+
 /* Ends our children, and theirs as they become ours (PR_SET_CHILD_SUBREAPER), with SIGKILL; 0: some did not end within
  * a second or two. The (count) `spared` are left alone. */
 int process_guard_kill_rest(const pid_t *spared, int count);

@@ -58,19 +58,6 @@ typedef struct process {
     scale_process_end *end;
 } process;
 
-/* `report` is closed by exec, so that what comes from it is the reason why there was none. */
-static base_status await_start(const char *name, pid_t guard, int report)
-{
-    int reason = 0;
-    ssize_t n;
-    while ((n = read(report, &reason, sizeof reason)) < 0 && errno == EINTR)
-        continue;
-    if (n != sizeof reason)
-        return BASE_OK;
-    waitpid(guard, NULL, 0);
-    return BASE_FAIL_ERRNO(BASE_USAGE, reason, "cannot start %s", name);
-}
-
 static base_status start_guard(char *const *argv, const int output[2], const int report[2], process *self)
 {
     process_guard_order order = {.argv = argv,
@@ -87,7 +74,8 @@ static base_status start_guard(char *const *argv, const int output[2], const int
     close(report[1]);
     if (self->guard < 0)
         return BASE_FAIL_ERRNO(BASE_ERROR, reason, "cannot start a process");
-    return await_start(argv[0], self->guard, report[0]);
+    reason = process_guard_start_error(self->guard, report[0]);
+    return reason ? BASE_FAIL_ERRNO(BASE_USAGE, reason, "cannot start %s", argv[0]) : BASE_OK;
 }
 
 static base_status start(char *const *argv, process *self)

@@ -74,6 +74,9 @@ typedef struct ops_pool2d {
 /* OH or OW of a window over `size` pixels; <= 0 if it does not fit. */
 int64_t ops_window_output(int64_t size, int64_t kernel, int64_t stride, int64_t pad);
 
+/* OH and OW of a convolution; BASE_USAGE if its kernel does not fit. */
+base_status ops_conv2d_output(const ops_conv2d *op, int64_t *oh, int64_t *ow);
+
 /* What differs from step to step. */
 typedef struct ops_step {
     uint64_t step;        /* of random streams; < 2^48 */

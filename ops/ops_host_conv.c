@@ -64,13 +64,7 @@ static base_status choose_engine(ops_conv *self)
 static base_status make_ready(ops_conv *self, int64_t max_batch)
 {
     const ops_conv2d *op = &self->op;
-    self->oh = ops_window_output(op->h, op->kernel_h, op->stride_h, op->pad_h);
-    self->ow = ops_window_output(op->w, op->kernel_w, op->stride_w, op->pad_w);
-    if (self->oh <= 0 || self->ow <= 0)
-        return BASE_FAIL(BASE_USAGE,
-                         "a kernel of %lldx%lld does not fit into an image of %lldx%lld with padding %lldx%lld",
-                         (long long)op->kernel_h, (long long)op->kernel_w, (long long)op->h, (long long)op->w,
-                         (long long)op->pad_h, (long long)op->pad_w);
+    BASE_TRY(ops_conv2d_output(op, &self->oh, &self->ow));
     self->x_floats = op->h * op->w * op->c;
     self->y_floats = self->oh * self->ow * op->n;
     self->w_floats = op->kernel_h * op->kernel_w * op->c * op->n;

@@ -42,13 +42,7 @@ static base_status reserve(ops_context *self, size_t nbytes)
 static base_status make_ready(ops_conv *self, int64_t max_batch)
 {
     const ops_conv2d *op = &self->op;
-    self->oh = ops_window_output(op->h, op->kernel_h, op->stride_h, op->pad_h);
-    self->ow = ops_window_output(op->w, op->kernel_w, op->stride_w, op->pad_w);
-    if (self->oh <= 0 || self->ow <= 0)
-        return BASE_FAIL(BASE_USAGE,
-                         "a kernel of %lldx%lld does not fit into an image of %lldx%lld with padding %lldx%lld",
-                         (long long)op->kernel_h, (long long)op->kernel_w, (long long)op->h, (long long)op->w,
-                         (long long)op->pad_h, (long long)op->pad_w);
+    BASE_TRY(ops_conv2d_output(op, &self->oh, &self->ow));
     self->patch = op->kernel_h * op->kernel_w * op->c;
     self->direct = op->kernel_h == 1 && op->kernel_w == 1 && op->stride_h == 1 && op->stride_w == 1 && op->pad_h == 0 &&
                    op->pad_w == 0;
