@@ -1,5 +1,6 @@
 #include "scale_job.h"
 
+#include "base_time.h"
 #include "run_job.h"
 #include "scale_trial.h"
 
@@ -16,8 +17,9 @@ struct scale_job {
                                               that blocks, so none is made while one of them may have stopped */
     int lost;                              /* a rank is: nothing can be taken down together */
     comm_node_memory *memory;
-    scale_beat *beat; /* of the node's first rank, for those that sleep */
-    uint64_t seen;    /* steps of it */
+    scale_beat *beat;       /* of the node's first rank, for those that sleep */
+    uint64_t seen;          /* steps of it */
+    double looked, still_s; /* without one, while this rank rests */
 };
 
 /* ---- preparation ---- */
@@ -94,6 +96,8 @@ static base_status prepare(scale_job *self, scale_options *options)
         BASE_TRY(comm_world_split(self->world, options->workers[i], &self->parts[i]));
     BASE_TRY(comm_node_memory_create(self->world, sizeof *self->beat, &self->memory));
     self->beat = comm_node_memory_data(self->memory);
+    if (comm_world_get_info(self->world)->rank == 0)
+        atomic_store(&self->beat->of_rank_0, 1);
     return BASE_OK;
 }
 
@@ -149,15 +153,18 @@ static base_status keep(scaling_sweep *sweep, scale_trial_facts *facts, const sc
 
 /* ---- while others work ---- */
 
-/* Steps of the node's first rank. While it takes none (a data set is read) time does not count, and so on other nodes
- * than that of rank 0. */
+/* Longest that rank 0 may take between steps: it may be reading a data set. */
+static const double still_most_s = 600.0;
+
+/* Steps of rank 0. */
 static int others_move(void *context)
 {
     scale_job *self = context;
     uint64_t steps = atomic_load_explicit(&self->beat->steps, memory_order_relaxed);
-    int moves = steps != self->seen || !atomic_load(&self->beat->is_stepping);
+    int moves = steps != self->seen;
+    self->still_s = moves ? 0.0 : self->still_s + base_time_awake(&self->looked, base_time_now());
     self->seen = steps;
-    return moves;
+    return moves || (!atomic_load(&self->beat->is_stepping) && self->still_s < still_most_s);
 }
 
 /* After a trial of the first `workers` ranks, whose waits had bounds of their own, rank 0 waits for ranks that only
@@ -166,11 +173,12 @@ static base_status meet(scale_job *self, int workers, base_status status)
 {
     const comm_world_info *info = comm_world_get_info(self->world);
     double bound = self->config->train.stall_timeout;
-    int watches = info->rank > 0 && info->node_rank == 1 && workers == 1;
+    int watches = workers == 1 && info->node_rank == 1 && atomic_load(&self->beat->of_rank_0);
     int is_bounded = bound > 0.0 && (info->rank == 0 || watches);
     comm_rest how = {.timeout_ms = is_bounded ? (int)ceil(1e3 * bound) : COMM_FOREVER,
                      .moves = watches ? others_move : NULL,
                      .context = self};
+    self->looked = self->still_s = 0.0;
     base_status met = comm_world_rest(self->world, &how);
     if (met == BASE_OK) {
         /* A rank may stop between the two. */

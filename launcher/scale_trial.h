@@ -24,6 +24,7 @@ typedef struct scale_trial_facts {
 typedef struct scale_beat {
     _Atomic uint64_t steps; /* taken */
     atomic_int is_stepping; /* the step loop runs: steps follow on each other */
+    atomic_int of_rank_0;   /* whose beat it is */
 } scale_beat;
 
 /* Collective over `world`. `steps` are timed; 0: as many as take about three seconds, 20 at least, 2000 at most. Fills

@@ -103,32 +103,42 @@ for signal in INT TERM; do
     is_kept
 done
 
-# inside_rank SIGNAL RANK OPTION...: after the first trial; `got` becomes the job's status.
-inside_rank() {
-    signal=$1
-    who=$2
-    shift 2
-    what="$signal to rank $who: $*"
+start_inside() {
+    what="inside: $*"
     rm -rf *.pid runs
     # shellcheck disable=SC2086 # words
     "$tools/train_start" $inside --set train.stall_timeout=2 "$@" >out 2>err </dev/null &
     job=$!
     echo "$job" >job.pid
     patiently grep -q "$under_way" err || fail 'not under way'
-    kill "-$signal" "$(cat "rank.$who.pid")"
+}
+
+# end_inside RANK: which was killed or stopped; `got` becomes the job's status.
+end_inside() {
     wait "$job"
     got=$?
     # Whether a launcher can end a process that is stopped is its affair.
-    kill -KILL "$(cat "rank.$who.pid")" 2>/dev/null
+    kill -KILL "$(cat "rank.$1.pid")" 2>/dev/null
     patiently all_gone || fail 'a process is left'
 }
-inside_rank KILL 1
+
+start_inside
+kill -KILL "$(cat rank.1.pid)"
+end_inside 1
 is_kept
-inside_rank STOP 2
+
+# A rank that sleeps is stopped, whenever that is.
+start_inside
+kill -STOP "$(cat rank.2.pid)"
+end_inside 2
 [ "$got" -eq 6 ] || fail "status $got, not 6"
 grep -q 'error: 2 workers: waited 2.0 s for the ranks that had no part in the trial' err || fail 'does not say that a rank is gone'
 is_kept
-inside_rank STOP 0 --workers 1
+
+# The one that works alone is, in a step of the second trial: 16 of the warm-up and 27 of the first come before.
+DDPT_FAILPOINT=$DDPT_FAILPOINT,rank-0:forward:55:stop
+start_inside --workers 1
+end_inside 0
 [ "$got" -eq 6 ] || fail "status $got, not 6"
 grep -q 'error: 1 worker: rank 0 has taken no step for 2.0 s' err || fail 'does not say that rank 0 is gone'
 [ "$(grep -c 'error:' err)" -eq 1 ] || fail 'more than one error'
