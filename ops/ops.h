@@ -48,10 +48,28 @@ const char *ops_activation_name(ops_activation a);
  * slots write z to `z` (same shape as y), else `z` may be NULL. */
 int ops_activation_keeps_input(ops_activation a);
 
+/* What a back end that `fuses` computes along with an operation in training, so that tensors are read and written once
+ * less; all zero: nothing. The numbers are those of the operations one by one, but for the rounding of what is not
+ * stored in between. */
+typedef struct ops_fusion {
+    /* Forward: y goes through dropout (slot dropout_forward, n: the elements of a sample of y) behind the activation,
+     * which is relu, or behind max pooling of a relu's output: y > 0 says what was kept, there is no mask. 0: none. */
+    float dropout;
+    uint64_t seed;
+    uint32_t random_stream;
+    /* Backward: 1: dy arrives as the gradient before activation and dropout, dz: its reader's `gate` saw to that. */
+    int dz_given;
+    /* Backward: not 0: x is what comes out of a relu (and of dropout behind it), and dx is written as the gradient
+     * before both: multiplied by `gate`, the dropout's 1 / (1 - rate) or 1, where x > 0, and 0 elsewhere. accumulate is
+     * 0 then. Of max pooling: 1 or 0. */
+    float gate;
+} ops_fusion;
+
 /* y (M, N) = f(x (M, K) w (K, N) + b (N)); b NULL: no bias. */
 typedef struct ops_dense {
     int64_t k, n;
     ops_activation activation;
+    ops_fusion fusion;
 } ops_dense;
 
 /* w (KH, KW, C, N) seen as a matrix (KH KW C, N); x (B, H, W, C) -> y (B, OH, OW, N), zero padding,
@@ -60,7 +78,8 @@ typedef struct ops_conv2d {
     int64_t h, w, c, n;
     int64_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w;
     ops_activation activation;
-    int wants_dx; /* 0: backward is never asked for dx */
+    int wants_dx;      /* 0: backward is never asked for dx */
+    ops_fusion fusion; /* without dropout */
 } ops_conv2d;
 
 /* x (B, H, W, C) -> y (B, OH, OW, C). Padding never wins a maximum; an average divides by the number of pixels that lie
@@ -69,6 +88,7 @@ typedef struct ops_conv2d {
 typedef struct ops_pool2d {
     int64_t h, w, c;
     int64_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w;
+    ops_fusion fusion; /* of max pooling; with dropout dz is given */
 } ops_pool2d;
 
 /* OH or OW of a window over `size` pixels; <= 0 if it does not fit. */
@@ -123,6 +143,8 @@ typedef struct ops_table {
     int joint_sums;
     /* 1: slots return before their work is done, all pointers are to the device's memory, and so are the `result`s. */
     int asynchronous;
+    /* 1: slots heed ops_fusion; 0: it is all zero in every call. */
+    int fuses;
 
     base_status (*open)(const ops_options *options, ops_context **self);
     void (*close)(ops_context **self);
@@ -158,6 +180,11 @@ typedef struct ops_table {
      * is all samples that the gradient is summed over. An element does not depend on from and to. */
     base_status (*dense_backward_weights)(ops_context *self, const ops_dense *op, int64_t m, int64_t from, int64_t to,
                                           const void *x, const void *dz, float *dw, float *db);
+    /* Both at once, with all rows of dw. Where `joint_sums` is 0 and a layer is best done as a whole this slot is there
+     * in place of the two above; else it is empty. */
+    base_status (*dense_backward)(ops_context *self, const ops_dense *op, int64_t m, const void *x, const float *w,
+                                  const void *y, const void *z, void *dy, float *dw, float *db, void *dx,
+                                  int accumulate);
 
     /* For batches of up to max_batch samples. */
     base_status (*conv2d_create)(ops_context *self, const ops_conv2d *op, int64_t max_batch, ops_conv **conv);
@@ -172,7 +199,8 @@ typedef struct ops_table {
                                    const void *y, const void *z, void *dy, void *dw, void *db, void *dx,
                                    int accumulate);
 
-    /* winner (B, OH, OW, C): place of the maximum in its window, row-major; the first of equals. NULL in evaluation. */
+    /* winner (B, OH, OW, C): place of the maximum in its window, row-major; the first of equals; no place, so that no
+     * gradient passes, where the pool has a gate and the maximum is not positive. NULL in evaluation. */
     base_status (*max_pool_forward)(ops_context *self, const ops_pool2d *op, int64_t batch, const void *x, void *y,
                                     uint8_t *winner);
     base_status (*max_pool_backward)(ops_context *self, const ops_pool2d *op, int64_t batch, const void *dy,

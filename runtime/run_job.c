@@ -125,6 +125,7 @@ static base_status build_model(run_job *self)
     int64_t share = self->purpose == RUN_JOB_TRAIN ? run_sampler_share_max(&self->train_sampler) : test_share;
     BASE_TRY(run_graph_build(self->config, run_data_get_info(self->test_data)->classes, self->arena, &self->graph));
     BASE_TRY(run_backward_build(self->graph, self->arena, &self->backward));
+    BASE_TRY(run_fuse_build(self->graph, self->config->train.seed, self->ops->fuses, self->arena, &self->fuse));
     run_plan_options plan = {.batch = share > test_share ? share : test_share,
                              .global_batch = self->config->train.batch,
                              .bucket_grain = bucket_grain(self),
@@ -132,7 +133,8 @@ static base_status build_model(run_job *self)
                              .operands_travel = comm_group_kind(self->group) == COMM_MPI,
                              .element_bytes = self->ops->element_bytes(self->context),
                              .joint_sums = self->ops->joint_sums,
-                             .wide_sums = self->ops->wide_sums};
+                             .wide_sums = self->ops->wide_sums,
+                             .fuse = self->fuse};
     BASE_TRY(run_plan_build(self->graph, self->backward, &plan, self->arena, &self->plan));
     return self->ops->asynchronous ? BASE_OK : check_memory(self); /* a device says itself when it has no more */
 }
@@ -159,6 +161,7 @@ static base_status create_net(run_job *self)
     run_net_options net = {.graph = self->graph,
                            .backward = self->backward,
                            .plan = self->plan,
+                           .fuse = self->fuse,
                            .device_table = self->device_table,
                            .device = self->device,
                            .stream = self->stream,

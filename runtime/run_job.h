@@ -35,6 +35,7 @@ typedef struct run_job {
     run_data *train_data, *test_data;
     const run_graph *graph;
     const run_backward *backward;
+    const run_fuse_node *fuse; /* one for each node */
     const run_plan *plan;
     int threads; /* of this rank */
     int cores;   /* distinct cores that the ranks of all nodes may run on */

@@ -161,7 +161,7 @@ static base_status create_nodes(run_net *self)
         if (node->input_count > most_inputs)
             most_inputs = node->input_count;
         if (node->kind == RUN_NODE_CONV2D)
-            BASE_TRY(self->o.ops->conv2d_create(self->o.context, &node->conv, self->o.plan->batch, &self->convs[n]));
+            BASE_TRY(self->o.ops->conv2d_create(self->o.context, &self->o.fuse[n].conv, self->o.plan->batch, &self->convs[n]));
     }
     self->join = BASE_NEW_ARRAY(self->arena, const void *, most_inputs);
     self->join_channels = BASE_NEW_ARRAY(self->arena, int64_t, most_inputs);

@@ -20,6 +20,7 @@ typedef struct run_net_options {
     const run_graph *graph;
     const run_backward *backward;
     const run_plan *plan;
+    const run_fuse_node *fuse;
     const base_device_table *device_table;
     base_device *device;
     base_stream *stream;

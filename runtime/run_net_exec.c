@@ -71,6 +71,8 @@ static base_status forward_dropout(run_net *self, const run_node *node, const ru
                                    const void *x, void *y)
 {
     int64_t n = base_shape_count(node->shape);
+    if (training && self->o.fuse[node->number].absorbed)
+        return BASE_OK;
     if (!training || node->layer->rate == 0.0f)
         return x == y ? BASE_OK : TABLE->copy(CONTEXT, batch->count * n, x, y, 0);
     return TABLE->dropout_forward(CONTEXT, batch->count, n, node->layer->rate, self->o.seed,
@@ -94,16 +96,18 @@ static base_status forward_node(run_net *self, const run_node *node, const run_n
     const void *x = run_net_value(self, batch, node->inputs[0]);
     void *y = run_net_value_out(self, node->number);
     void *z = run_net_z(self, node->number);
+    const run_fuse_node *fused = &self->o.fuse[node->number];
     switch (node->kind) {
     case RUN_NODE_INPUT:
     case RUN_NODE_ALIAS: return BASE_OK;
     case RUN_NODE_DENSE:
-        return TABLE->dense_forward(CONTEXT, &node->dense, batch->count, x, weight(self, node), bias(self, node), y, z);
+        return TABLE->dense_forward(CONTEXT, training ? &fused->dense : &node->dense, batch->count, x,
+                                    weight(self, node), bias(self, node), y, z);
     case RUN_NODE_CONV2D:
         return TABLE->conv2d_forward(CONTEXT, self->convs[node->number], batch->count, x, weight(self, node),
                                      bias(self, node), y, z);
     case RUN_NODE_MAX_POOL:
-        return TABLE->max_pool_forward(CONTEXT, &node->pool, batch->count, x, y,
+        return TABLE->max_pool_forward(CONTEXT, training ? &fused->pool : &node->pool, batch->count, x, y,
                                        training ? run_net_bytes_of(self, node->number) : NULL);
     case RUN_NODE_AVG_POOL: return TABLE->avg_pool_forward(CONTEXT, &node->pool, batch->count, x, y);
     case RUN_NODE_BATCH_NORM: return forward_norm(self, node, batch, training, x, y, phases);
@@ -164,6 +168,8 @@ static base_status backward_dropout(run_net *self, const run_node *node, const r
                                     void *dx, int accumulate)
 {
     int64_t n = base_shape_count(node->shape);
+    if (self->o.fuse[node->number].absorbed)
+        return BASE_OK;
     if (node->layer->rate == 0.0f)
         return dx == dy ? BASE_OK : TABLE->copy(CONTEXT, batch->count * n, dy, dx, accumulate);
     return TABLE->dropout_backward(CONTEXT, batch->count, n, node->layer->rate, run_net_bytes_of(self, node->number),
@@ -192,14 +198,17 @@ static base_status backward_dense(run_net *self, const run_node *node, const run
                                   const void *z, void *dy, void *dx, int accumulate)
 {
     int weight_param = node->first_param;
-    BASE_TRY(
-        TABLE->dense_backward_data(CONTEXT, &node->dense, batch->count, weight(self, node), y, z, dy, dx, accumulate));
+    const ops_dense *op = &self->o.fuse[node->number].dense;
+    const void *x = run_net_value(self, batch, node->inputs[0]);
+    float *dw = run_net_param_gradient(self, weight_param);
+    float *db = node->param_count > 1 ? run_net_param_gradient(self, weight_param + 1) : NULL;
+    if (TABLE->dense_backward)
+        return TABLE->dense_backward(CONTEXT, op, batch->count, x, weight(self, node), y, z, dy, dw, db, dx,
+                                     accumulate);
+    BASE_TRY(TABLE->dense_backward_data(CONTEXT, op, batch->count, weight(self, node), y, z, dy, dx, accumulate));
     if (self->o.plan->buckets[self->o.plan->param_bucket[weight_param]].form == RUN_BUCKET_JOINT)
         return BASE_OK;
-    float *db = node->param_count > 1 ? run_net_param_gradient(self, weight_param + 1) : NULL;
-    return TABLE->dense_backward_weights(CONTEXT, &node->dense, batch->count, 0, node->dense.k,
-                                         run_net_value(self, batch, node->inputs[0]), dy,
-                                         run_net_param_gradient(self, weight_param), db);
+    return TABLE->dense_backward_weights(CONTEXT, op, batch->count, 0, op->k, x, dy, dw, db);
 }
 
 base_status run_net_joint_gradient(run_net *self, const run_bucket *bucket, int64_t global_count, int64_t from,

@@ -53,9 +53,19 @@ static int backward_reads_input(const run_node *node)
            (node->kind == RUN_NODE_ACTIVATION && ops_activation_keeps_input(node->activation));
 }
 
-static int backward_reads_output(const run_node *node)
+static int backward_reads_output(const planner *self, const run_node *node)
 {
+    if (self->options->fuse && run_fuse_dz_given(self->graph, self->options->fuse, node->number))
+        return 0;
     return node->activation != OPS_IDENTITY && !ops_activation_keeps_input(node->activation);
+}
+
+/* Dropout that another operation does keeps no mask. */
+static int keeps_bytes(const planner *self, const run_node *node)
+{
+    if (node->kind == RUN_NODE_DROPOUT)
+        return !self->options->fuse || !self->options->fuse[node->number].absorbed;
+    return node->kind == RUN_NODE_MAX_POOL;
 }
 
 static void find_lifetimes(planner *self)
@@ -75,7 +85,7 @@ static void find_lifetimes(planner *self)
         const run_backward_node *step = &self->backward->nodes[b];
         const run_node *node = &graph->nodes[step->node];
         int time = 2 * graph->node_count - node->number;
-        if (backward_reads_output(node))
+        if (backward_reads_output(self, node))
             extend(&self->last_read[node->tensor], time);
         for (int i = 0; i < node->input_count; i++) {
             if (backward_reads_input(node))
@@ -105,7 +115,7 @@ static void add_blocks(planner *self)
         /* The standalone activation reads its input tensor instead of a copy. */
         if (ops_activation_keeps_input(node->activation) && node->kind != RUN_NODE_ACTIVATION)
             add_block(self, &plan->z, element, node, n, keeps ? backward_time : n);
-        if (node->kind == RUN_NODE_DROPOUT || node->kind == RUN_NODE_MAX_POOL)
+        if (keeps_bytes(self, node))
             add_block(self, &plan->bytes, 1, node, n, keeps ? backward_time : n);
     }
 }

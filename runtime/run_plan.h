@@ -20,6 +20,7 @@
 #define RUN_PLAN_H
 
 #include "run_backward.h"
+#include "run_fuse.h"
 #include "run_graph.h"
 
 #include <stddef.h>
@@ -70,6 +71,7 @@ typedef struct run_plan_options {
     /* Of the back end, as in ops.h. */
     size_t element_bytes;
     int joint_sums, wide_sums;
+    const run_fuse_node *fuse; /* NULL: every operation alone */
 } run_plan_options;
 
 base_status run_plan_build(const run_graph *graph, const run_backward *backward, const run_plan_options *options,

@@ -1,10 +1,12 @@
-/* gpu_bias.cu: bias and activation after a product, their gradients before the next. */
+/* gpu_bias.cu: bias, activation and dropout after a product, their gradients before the next. */
 #include "gpu_activation.cuh"
+#include "gpu_random.cuh"
 
 template <typename T, ops_activation A> struct bias_activation_op {
     const T *b;
     T *y, *z;
     int64_t n;
+    gpu_dropout drop;
 
     template <int N> __device__ void at(int64_t row, int64_t column) const
     {
@@ -21,41 +23,67 @@ template <typename T, ops_activation A> struct bias_activation_op {
 #pragma unroll
         for (int k = 0; k < N; k++)
             p.x[k] = gpu_activate<A>(p.x[k]);
+        gpu_drop_pack<N>(drop, row, column, &p);
         gpu_store<N>(y + i, p);
     }
 };
 
 template <typename T, ops_activation A>
-static gpuError_t bias_activation_as(gpuStream_t stream, int64_t rows, int64_t n, const void *b, void *y, void *z)
+static gpuError_t bias_activation_as(gpuStream_t stream, int64_t rows, int64_t n, const void *b, const gpu_drop *drop,
+                                     void *y, void *z)
 {
     constexpr int WIDE = gpu_wide<T>();
-    const bias_activation_op<T, A> op = {(const T *)b, (T *)y, (T *)z, n};
-    if (A == OPS_IDENTITY && !b && !z)
+    const bias_activation_op<T, A> op = {(const T *)b, (T *)y, (T *)z, n, gpu_dropout_of(drop)};
+    if (A == OPS_IDENTITY && !b && !z && !drop)
         return gpuSuccess;
     return gpu_map_rows<WIDE>(stream, op, rows, n, n % WIDE == 0);
 }
 
 template <typename T>
 static gpuError_t bias_activation(gpuStream_t stream, ops_activation activation, int64_t rows, int64_t n, const void *b,
-                                  void *y, void *z)
+                                  const gpu_drop *drop, void *y, void *z)
 {
     switch (activation) {
-    case OPS_RELU: return bias_activation_as<T, OPS_RELU>(stream, rows, n, b, y, z);
-    case OPS_GELU: return bias_activation_as<T, OPS_GELU>(stream, rows, n, b, y, z);
-    case OPS_TANH: return bias_activation_as<T, OPS_TANH>(stream, rows, n, b, y, z);
-    case OPS_SIGMOID: return bias_activation_as<T, OPS_SIGMOID>(stream, rows, n, b, y, z);
-    default: return bias_activation_as<T, OPS_IDENTITY>(stream, rows, n, b, y, z);
+    case OPS_RELU: return bias_activation_as<T, OPS_RELU>(stream, rows, n, b, drop, y, z);
+    case OPS_GELU: return bias_activation_as<T, OPS_GELU>(stream, rows, n, b, drop, y, z);
+    case OPS_TANH: return bias_activation_as<T, OPS_TANH>(stream, rows, n, b, drop, y, z);
+    case OPS_SIGMOID: return bias_activation_as<T, OPS_SIGMOID>(stream, rows, n, b, drop, y, z);
+    default: return bias_activation_as<T, OPS_IDENTITY>(stream, rows, n, b, drop, y, z);
     }
 }
 
 gpuError_t gpu_bias_activation(gpuStream_t stream, gpu_type type, ops_activation activation, int64_t rows, int64_t n,
-                               const void *b, void *y, void *z)
+                               const void *b, const gpu_drop *drop, void *y, void *z)
 {
-    return type == GPU_BF16 ? bias_activation<gpu_bf16>(stream, activation, rows, n, b, y, z)
-                            : bias_activation<float>(stream, activation, rows, n, b, y, z);
+    return type == GPU_BF16 ? bias_activation<gpu_bf16>(stream, activation, rows, n, b, drop, y, z)
+                            : bias_activation<float>(stream, activation, rows, n, b, drop, y, z);
 }
 
 /* ---- gradients ---- */
+
+template <typename T> struct gate_op {
+    const T *x;
+    T *dx;
+    float gate;
+
+    template <int N> __device__ void at(int64_t i) const
+    {
+        const gpu_pack<N> kept = gpu_load<N>(x + i);
+        gpu_pack<N> p = gpu_load<N>(dx + i);
+#pragma unroll
+        for (int k = 0; k < N; k++)
+            p.x[k] = kept.x[k] <= 0.0f ? 0.0f : gate * p.x[k];
+        gpu_store<N>(dx + i, p);
+    }
+};
+
+gpuError_t gpu_gate(gpuStream_t stream, gpu_type type, int64_t count, float gate, const void *x, void *dx)
+{
+    if (type == GPU_BF16)
+        return gpu_map<gpu_wide<gpu_bf16>()>(stream, gate_op<gpu_bf16>{(const gpu_bf16 *)x, (gpu_bf16 *)dx, gate},
+                                             count);
+    return gpu_map<gpu_wide<float>()>(stream, gate_op<float>{(const float *)x, (float *)dx, gate}, count);
+}
 
 /* A block has a tile of columns, one pack for each of LANES threads, and takes a part of the rows, one for each of
  * HEIGHT threads at a time. With enough rows the parts' sums go through scratch. A lane reads 16 bytes, or one element;

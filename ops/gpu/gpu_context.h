@@ -41,19 +41,21 @@ gpu_product gpu_product_data(const ops_context *self, int64_t m, int64_t n, int6
 gpu_product gpu_product_weights(const ops_context *self, int64_t m, int64_t n, int64_t k, const void *x, const void *dy,
                                 float *dw, int accumulate);
 
-/* y (M, N) = f(x w + b), z = x w + b for activations that keep it. */
-base_status gpu_layer_forward(ops_context *self, ops_activation activation, int64_t m, int64_t n, int64_t k,
-                              const void *x, const float *w, const float *b, void *y, void *z);
+/* y (M, N) = f(x w + b), z = x w + b for activations that keep it. With `drop` (or NULL) y goes through dropout. */
+base_status gpu_layer_forward(ops_context *self, ops_activation activation, const gpu_drop *drop, int64_t m, int64_t n,
+                              int64_t k, const void *x, const float *w, const float *b, void *y, void *z);
+
+/* The dropout of a fusion for the kernels, in *drop; NULL where it has none. */
+const gpu_drop *gpu_drop_of(const ops_context *self, const ops_fusion *fusion, gpu_drop *drop);
 
 /* Slots of other files. */
 base_status ops_gemm_gpu(ops_context *self, int trans_a, int trans_b, int64_t m, int64_t n, int64_t k, const void *a,
                          int64_t lda, const void *b, int64_t ldb, int accumulate, void *c, int64_t ldc);
 base_status ops_dense_forward_gpu(ops_context *self, const ops_dense *op, int64_t m, const void *x, const float *w,
                                   const float *b, void *y, void *z);
-base_status ops_dense_backward_data_gpu(ops_context *self, const ops_dense *op, int64_t m, const float *w,
-                                        const void *y, const void *z, void *dy, void *dx, int accumulate);
-base_status ops_dense_backward_weights_gpu(ops_context *self, const ops_dense *op, int64_t m, int64_t from, int64_t to,
-                                           const void *x, const void *dz, float *dw, float *db);
+base_status ops_dense_backward_gpu(ops_context *self, const ops_dense *op, int64_t m, const void *x, const float *w,
+                                   const void *y, const void *z, void *dy, float *dw, float *db, void *dx,
+                                   int accumulate);
 base_status ops_conv2d_create_gpu(ops_context *self, const ops_conv2d *op, int64_t max_batch, ops_conv **conv);
 void ops_conv2d_destroy_gpu(ops_conv **conv);
 base_status ops_conv2d_forward_gpu(ops_context *self, ops_conv *conv, int64_t batch, const void *x, const float *w,

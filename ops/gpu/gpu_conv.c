@@ -101,8 +101,8 @@ base_status ops_conv2d_forward_gpu(ops_context *self, ops_conv *conv, int64_t ba
         const void *patches;
         samples = conv->samples < batch - from ? conv->samples : batch - from;
         BASE_TRY(make_patches(self, conv, samples, image_at(conv, x, from), &patches));
-        BASE_TRY(gpu_layer_forward(self, conv->op.activation, pixels(conv, samples), conv->op.n, conv->patch, patches,
-                                   w, b, output_at(conv, y, from), output_at(conv, z, from)));
+        BASE_TRY(gpu_layer_forward(self, conv->op.activation, NULL, pixels(conv, samples), conv->op.n, conv->patch,
+                                   patches, w, b, output_at(conv, y, from), output_at(conv, z, from)));
     }
     return BASE_OK;
 }
@@ -128,8 +128,9 @@ base_status ops_conv2d_backward_gpu(ops_context *self, ops_conv *conv, int64_t b
         BASE_TRY(gpu_launched(gpuMemsetAsync(dw, 0, (size_t)(conv->patch * n) * sizeof(float), self->stream)));
         return db ? gpu_launched(gpuMemsetAsync(db, 0, (size_t)n * sizeof(float), self->stream)) : BASE_OK;
     }
-    BASE_TRY(gpu_launched(gpu_bias_activation_backward(self->stream, self->type, conv->op.activation,
-                                                       pixels(conv, batch), n, y, z, dy, db, self->scratch)));
+    const ops_activation activation = conv->op.fusion.dz_given ? OPS_IDENTITY : conv->op.activation;
+    BASE_TRY(gpu_launched(gpu_bias_activation_backward(self->stream, self->type, activation, pixels(conv, batch), n, y,
+                                                       z, dy, db, self->scratch)));
     for (int64_t from = 0, samples; from < batch; from += samples) {
         const void *patches, *dz = output_at(conv, dy, from);
         samples = conv->samples < batch - from ? conv->samples : batch - from;
@@ -140,5 +141,8 @@ base_status ops_conv2d_backward_gpu(ops_context *self, ops_conv *conv, int64_t b
         if (dx)
             BASE_TRY(backward_data(self, conv, samples, dz, w, (void *)image_at(conv, dx, from), accumulate));
     }
-    return BASE_OK;
+    if (!dx || conv->op.fusion.gate == 0.0f)
+        return BASE_OK;
+    return gpu_launched(
+        gpu_gate(self->stream, self->type, batch * conv->op.h * conv->op.w * conv->op.c, conv->op.fusion.gate, x, dx));
 }

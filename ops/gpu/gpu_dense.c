@@ -96,8 +96,8 @@ static gpu_epilogue epilogue_of(ops_activation activation, const float *b)
     return b ? GPU_EPILOGUE_BIAS : GPU_EPILOGUE_NONE;
 }
 
-base_status gpu_layer_forward(ops_context *self, ops_activation activation, int64_t m, int64_t n, int64_t k,
-                              const void *x, const float *w, const float *b, void *y, void *z)
+base_status gpu_layer_forward(ops_context *self, ops_activation activation, const gpu_drop *drop, int64_t m, int64_t n,
+                              int64_t k, const void *x, const float *w, const float *b, void *y, void *z)
 {
     const int keeps = ops_activation_keeps_input(activation);
     gpu_product product = gpu_product_forward(self, m, n, k, x, w, keeps ? z : y);
@@ -106,7 +106,7 @@ base_status gpu_layer_forward(ops_context *self, ops_activation activation, int6
         return BASE_OK;
     product.epilogue = epilogue_of(activation, b);
     product.bias = (void *)bias;
-    if (gpu_blas_can(self->blas, &product)) {
+    if (!drop && gpu_blas_can(self->blas, &product)) {
         BASE_TRY(gpu_blas_multiply(self->blas, self->stream, &product));
         if (rides_on_product(activation))
             return BASE_OK;
@@ -116,26 +116,29 @@ base_status gpu_layer_forward(ops_context *self, ops_activation activation, int6
     product.bias = NULL;
     product.c = y;
     BASE_TRY(gpu_blas_multiply(self->blas, self->stream, &product));
-    return gpu_launched(gpu_bias_activation(self->stream, self->type, activation, m, n, bias, y, keeps ? z : NULL));
+    return gpu_launched(
+        gpu_bias_activation(self->stream, self->type, activation, m, n, bias, drop, y, keeps ? z : NULL));
 }
 
 base_status ops_dense_forward_gpu(ops_context *self, const ops_dense *op, int64_t m, const void *x, const float *w,
                                   const float *b, void *y, void *z)
 {
-    return gpu_layer_forward(self, op->activation, m, op->n, op->k, x, w, b, y, z);
+    gpu_drop drop;
+    return gpu_layer_forward(self, op->activation, gpu_drop_of(self, &op->fusion, &drop), m, op->n, op->k, x, w, b, y,
+                             z);
 }
 
-base_status ops_dense_backward_data_gpu(ops_context *self, const ops_dense *op, int64_t m, const float *w,
-                                        const void *y, const void *z, void *dy, void *dx, int accumulate)
+/* dy becomes dz. Where dropout went through y it is the relu's: what it dropped is 0 in y. */
+static base_status before_activation(ops_context *self, const ops_dense *op, int64_t m, const void *y, const void *z,
+                                     void *dy)
 {
-    if (m == 0)
+    const ops_fusion *fusion = &op->fusion;
+    if (fusion->dz_given)
         return BASE_OK;
-    BASE_TRY(gpu_launched(gpu_bias_activation_backward(self->stream, self->type, op->activation, m, op->n, y, z, dy,
-                                                       NULL, self->scratch)));
-    if (!dx)
-        return BASE_OK;
-    const gpu_product product = gpu_product_data(self, m, op->n, op->k, dy, w, dx, accumulate);
-    return gpu_blas_multiply(self->blas, self->stream, &product);
+    if (fusion->dropout > 0.0f)
+        return gpu_launched(gpu_gate(self->stream, self->type, m * op->n, 1.0f / (1.0f - fusion->dropout), y, dy));
+    return gpu_launched(gpu_bias_activation_backward(self->stream, self->type, op->activation, m, op->n, y, z, dy, NULL,
+                                                     self->scratch));
 }
 
 static base_status zero(ops_context *self, float *x, int64_t count)
@@ -143,24 +146,43 @@ static base_status zero(ops_context *self, float *x, int64_t count)
     return gpu_launched(gpuMemsetAsync(x, 0, (size_t)count * sizeof *x, self->stream));
 }
 
-base_status ops_dense_backward_weights_gpu(ops_context *self, const ops_dense *op, int64_t m, int64_t from, int64_t to,
-                                           const void *x, const void *dz, float *dw, float *db)
+static base_status backward_weights(ops_context *self, const ops_dense *op, int64_t m, const void *x, const void *dz,
+                                    float *dw, float *db)
 {
-    if (m == 0) {
-        BASE_TRY(zero(self, dw + from * op->n, (to - from) * op->n));
-        return db ? zero(self, db, op->n) : BASE_OK;
-    }
-    gpu_product product = gpu_product_weights(self, m, op->n, op->k, gpu_at(self, x, from), dz, dw + from * op->n, 0);
-    product.m = to - from;
+    gpu_product product = gpu_product_weights(self, m, op->n, op->k, x, dz, dw, 0);
     if (db) {
         product.epilogue = GPU_EPILOGUE_BIAS_GRADIENT;
         product.bias = db;
-        if (to > from && gpu_blas_can(self->blas, &product))
+        if (gpu_blas_can(self->blas, &product))
             return gpu_blas_multiply(self->blas, self->stream, &product);
         product.epilogue = GPU_EPILOGUE_NONE;
         product.bias = NULL;
         BASE_TRY(gpu_launched(gpu_bias_activation_backward(self->stream, self->type, OPS_IDENTITY, m, op->n, NULL, NULL,
                                                            (void *)dz, db, self->scratch)));
     }
-    return to > from ? gpu_blas_multiply(self->blas, self->stream, &product) : BASE_OK;
+    return gpu_blas_multiply(self->blas, self->stream, &product);
+}
+
+static base_status backward_data(ops_context *self, const ops_dense *op, int64_t m, const void *x, const float *w,
+                                 const void *dz, void *dx, int accumulate)
+{
+    const gpu_product product = gpu_product_data(self, m, op->n, op->k, dz, w, dx, accumulate);
+    BASE_TRY(gpu_blas_multiply(self->blas, self->stream, &product));
+    if (op->fusion.gate == 0.0f)
+        return BASE_OK;
+    return gpu_launched(gpu_gate(self->stream, self->type, m * op->k, op->fusion.gate, x, dx));
+}
+
+base_status ops_dense_backward_gpu(ops_context *self, const ops_dense *op, int64_t m, const void *x, const float *w,
+                                   const void *y, const void *z, void *dy, float *dw, float *db, void *dx,
+                                   int accumulate)
+{
+    if (m == 0) {
+        BASE_TRY(zero(self, dw, op->k * op->n));
+        return db ? zero(self, db, op->n) : BASE_OK;
+    }
+    BASE_TRY(before_activation(self, op, m, y, z, dy));
+    if (dx)
+        BASE_TRY(backward_data(self, op, m, x, w, dy, dx, accumulate));
+    return backward_weights(self, op, m, x, dy, dw, db);
 }

@@ -1,7 +1,5 @@
 /* gpu_dropout.cu: dropout with the host's masks, and batches gathered from a data set. */
-#include "gpu_kernel.cuh"
-
-#include <math.h>
+#include "gpu_random.cuh"
 
 /* N bytes, aligned to N; N 1, 4 or 8. */
 template <int N> static __device__ __forceinline__ void load_bytes(const uint8_t *from, uint32_t *byte)
@@ -32,32 +30,12 @@ template <int N> static __device__ __forceinline__ void store_bytes(uint8_t *to,
         *reinterpret_cast<uint2 *>(to) = word;
 }
 
-/* base_random_philox. */
-static __device__ __forceinline__ void philox(uint4 counter, uint2 key, uint32_t *word)
-{
-#pragma unroll
-    for (int round = 0; round < 10; round++) {
-        const uint32_t high0 = __umulhi(0xD2511F53u, counter.x), high1 = __umulhi(0xCD9E8D57u, counter.z);
-        counter = make_uint4(high1 ^ counter.y ^ key.x, 0xCD9E8D57u * counter.z, high0 ^ counter.w ^ key.y,
-                             0xD2511F53u * counter.x);
-        key.x += 0x9E3779B9u;
-        key.y += 0xBB67AE85u;
-    }
-    word[0] = counter.x;
-    word[1] = counter.y;
-    word[2] = counter.z;
-    word[3] = counter.w;
-}
-
 template <typename T> struct dropout_op {
     const T *x;
     T *y;
     uint8_t *mask;
-    const ops_step *step;
     int64_t n;
-    uint2 key;
-    uint32_t random_stream, threshold;
-    float scale;
+    gpu_dropout by;
 };
 
 /* Packs of the kernel's width, a multiple of the 4 elements of a block of random words. WIDE 0: rows do not begin at a
@@ -67,18 +45,9 @@ static __global__ void __launch_bounds__(GPU_THREADS)
     dropout_kernel(const dropout_op<T> op, const int64_t batch, const int64_t packs)
 {
     constexpr int N = gpu_wide<T>(), EACH = WIDE ? N : 1;
-    const uint64_t step = op.step->step;
-    const uint32_t high = op.random_stream << 16 | (uint32_t)(step >> 32 & 0xffff);
-    const int64_t first_sample = op.step->first_sample;
     for (gpu_walk w = gpu_walk_begin(packs); w.row < batch; gpu_walk_next(&w, packs)) {
-        uint32_t word[N];
-#pragma unroll
-        for (int b = 0; b < N / 4; b++)
-            philox(make_uint4((uint32_t)(w.pack * (N / 4) + b), (uint32_t)(first_sample + w.row), (uint32_t)step, high),
-                   op.key, word + 4 * b);
-#pragma unroll
-        for (int k = 0; k < N; k++)
-            word[k] = word[k] >= op.threshold;
+        uint32_t keep[N];
+        gpu_keep<N>(op.by, w.row, w.pack * N, keep);
         const int64_t column = w.pack * N, i = w.row * op.n + column;
 #pragma unroll
         for (int part = 0; part < N; part += EACH) {
@@ -87,9 +56,9 @@ static __global__ void __launch_bounds__(GPU_THREADS)
             gpu_pack<EACH> p = gpu_load<EACH>(op.x + i + part);
 #pragma unroll
             for (int k = 0; k < EACH; k++)
-                p.x[k] = word[part + k] ? p.x[k] * op.scale : 0.0f;
+                p.x[k] = keep[part + k] ? p.x[k] * op.by.scale : 0.0f;
             gpu_store<EACH>(op.y + i + part, p);
-            store_bytes<EACH>(op.mask + i + part, word + part);
+            store_bytes<EACH>(op.mask + i + part, keep + part);
         }
     }
 }
@@ -106,20 +75,13 @@ template <typename T> static gpuError_t dropout_forward(gpuStream_t stream, cons
                             packs);
 }
 
-gpuError_t gpu_dropout_forward(gpuStream_t stream, gpu_type type, int64_t batch, int64_t n, float rate, uint64_t seed,
-                               uint32_t random_stream, const ops_step *step, const void *x, void *y, uint8_t *mask)
+gpuError_t gpu_dropout_forward(gpuStream_t stream, gpu_type type, int64_t batch, int64_t n, const gpu_drop *drop,
+                               const void *x, void *y, uint8_t *mask)
 {
-    const uint2 key = make_uint2((uint32_t)seed, (uint32_t)(seed >> 32));
-    const uint32_t threshold = (uint32_t)ceil((double)rate * 0x1p32);
-    const float scale = 1.0f / (1.0f - rate);
+    const gpu_dropout by = gpu_dropout_of(drop);
     if (type == GPU_BF16)
-        return dropout_forward(stream,
-                               dropout_op<gpu_bf16>{(const gpu_bf16 *)x, (gpu_bf16 *)y, mask, step, n, key,
-                                                    random_stream, threshold, scale},
-                               batch);
-    return dropout_forward(
-        stream, dropout_op<float>{(const float *)x, (float *)y, mask, step, n, key, random_stream, threshold, scale},
-        batch);
+        return dropout_forward(stream, dropout_op<gpu_bf16>{(const gpu_bf16 *)x, (gpu_bf16 *)y, mask, n, by}, batch);
+    return dropout_forward(stream, dropout_op<float>{(const float *)x, (float *)y, mask, n, by}, batch);
 }
 
 template <typename T> struct dropout_backward_op {

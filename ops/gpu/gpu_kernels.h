@@ -27,15 +27,27 @@ enum { GPU_SCRATCH_FLOATS = 1 << 16 };
 enum { GPU_SCRATCH_FLOATS = 1 << 20 };
 #endif
 
+/* Dropout: masks equal to the host's, those of the streams of base_random.h; step and first sample from `step` (device
+ * memory). */
+typedef struct gpu_drop {
+    float rate;
+    uint64_t seed;
+    uint32_t random_stream;
+    const ops_step *step;
+} gpu_drop;
+
 /* ---- elementwise ---- */
 
 gpuError_t gpu_activation_forward(gpuStream_t stream, gpu_type type, ops_activation activation, int64_t count,
                                   const void *x, void *y);
 gpuError_t gpu_activation_backward(gpuStream_t stream, gpu_type type, ops_activation activation, int64_t count,
                                    const void *x, const void *y, const void *dy, void *dx, int accumulate);
-/* After a product without bias: y (rows, n) = f(y + b), z (may be NULL) = y + b; b (n) of `type`, or NULL. */
+/* After a product without bias: y (rows, n) = f(y + b), z (may be NULL) = y + b; b (n) of `type`, or NULL. With `drop`
+ * (or NULL) y goes through dropout, rows being samples. */
 gpuError_t gpu_bias_activation(gpuStream_t stream, gpu_type type, ops_activation activation, int64_t rows, int64_t n,
-                               const void *b, void *y, void *z);
+                               const void *b, const gpu_drop *drop, void *y, void *z);
+/* dx[i] = x[i] <= 0 ? 0 : gate dx[i]. */
+gpuError_t gpu_gate(gpuStream_t stream, gpu_type type, int64_t count, float gate, const void *x, void *dx);
 /* dy (rows, n) *= f' by y or z; db (n) floats = sums of the result over its rows, or NULL. */
 gpuError_t gpu_bias_activation_backward(gpuStream_t stream, gpu_type type, ops_activation activation, int64_t rows,
                                         int64_t n, const void *y, const void *z, void *dy, float *db, float *scratch);
@@ -53,10 +65,8 @@ gpuError_t gpu_widen(gpuStream_t stream, gpu_type type, int64_t count, const voi
 
 /* ---- dropout and data ---- */
 
-/* Masks equal to the host's: streams of base_random.h with `seed` and `random_stream`, step and first sample of `step`.
- */
-gpuError_t gpu_dropout_forward(gpuStream_t stream, gpu_type type, int64_t batch, int64_t n, float rate, uint64_t seed,
-                               uint32_t random_stream, const ops_step *step, const void *x, void *y, uint8_t *mask);
+gpuError_t gpu_dropout_forward(gpuStream_t stream, gpu_type type, int64_t batch, int64_t n, const gpu_drop *drop,
+                               const void *x, void *y, uint8_t *mask);
 gpuError_t gpu_dropout_backward(gpuStream_t stream, gpu_type type, int64_t batch, int64_t n, float rate,
                                 const uint8_t *mask, const void *dy, void *dx, int accumulate);
 /* x (batch, size)[i][j] = pixels[sample[i] * size + j] * scale[j % c] + shift[j % c], labels[i] =
@@ -67,8 +77,9 @@ gpuError_t gpu_gather_samples(gpuStream_t stream, gpu_type type, int64_t batch, 
 
 /* ---- pooling and convolution ---- */
 
+/* `drop`: y goes through it; or NULL. */
 gpuError_t gpu_max_pool_forward(gpuStream_t stream, gpu_type type, const ops_pool2d *op, int64_t batch, const void *x,
-                                void *y, uint8_t *winner);
+                                const gpu_drop *drop, void *y, uint8_t *winner);
 gpuError_t gpu_max_pool_backward(gpuStream_t stream, gpu_type type, const ops_pool2d *op, int64_t batch, const void *dy,
                                  const uint8_t *winner, void *dx, int accumulate);
 gpuError_t gpu_avg_pool_forward(gpuStream_t stream, gpu_type type, const ops_pool2d *op, int64_t batch, const void *x,

@@ -110,12 +110,21 @@ static base_status ops_begin_step_gpu(ops_context *self, const ops_step *step)
     return gpu_launched(gpu_begin_step(self->stream, step, self->step));
 }
 
+const gpu_drop *gpu_drop_of(const ops_context *self, const ops_fusion *fusion, gpu_drop *drop)
+{
+    *drop = (gpu_drop){
+        .rate = fusion->dropout, .seed = fusion->seed, .random_stream = fusion->random_stream, .step = self->step};
+    return fusion->dropout > 0.0f ? drop : NULL;
+}
+
 /* ---- pooling ---- */
 
 static base_status ops_max_pool_forward_gpu(ops_context *self, const ops_pool2d *op, int64_t batch, const void *x,
                                             void *y, uint8_t *winner)
 {
-    return gpu_launched(gpu_max_pool_forward(self->stream, self->type, op, batch, x, y, winner));
+    gpu_drop drop;
+    return gpu_launched(
+        gpu_max_pool_forward(self->stream, self->type, op, batch, x, gpu_drop_of(self, &op->fusion, &drop), y, winner));
 }
 
 static base_status ops_max_pool_backward_gpu(ops_context *self, const ops_pool2d *op, int64_t batch, const void *dy,
@@ -209,8 +218,8 @@ static base_status ops_activation_backward_gpu(ops_context *self, ops_activation
 static base_status ops_dropout_forward_gpu(ops_context *self, int64_t batch, int64_t n, float rate, uint64_t seed,
                                            uint32_t random_stream, const void *x, void *y, uint8_t *mask)
 {
-    return gpu_launched(
-        gpu_dropout_forward(self->stream, self->type, batch, n, rate, seed, random_stream, self->step, x, y, mask));
+    const gpu_drop drop = {.rate = rate, .seed = seed, .random_stream = random_stream, .step = self->step};
+    return gpu_launched(gpu_dropout_forward(self->stream, self->type, batch, n, &drop, x, y, mask));
 }
 
 static base_status ops_dropout_backward_gpu(ops_context *self, int64_t batch, int64_t n, float rate,
@@ -312,6 +321,7 @@ const ops_table ops_gpu = {
     .name = "cuda",
 #endif
     .asynchronous = 1,
+    .fuses = 1,
     .open = ops_open_gpu,
     .close = ops_close_gpu,
     .libraries = ops_libraries_gpu,
@@ -321,8 +331,7 @@ const ops_table ops_gpu = {
     .begin_step = ops_begin_step_gpu,
     .gemm = ops_gemm_gpu,
     .dense_forward = ops_dense_forward_gpu,
-    .dense_backward_data = ops_dense_backward_data_gpu,
-    .dense_backward_weights = ops_dense_backward_weights_gpu,
+    .dense_backward = ops_dense_backward_gpu,
     .conv2d_create = ops_conv2d_create_gpu,
     .conv2d_destroy = ops_conv2d_destroy_gpu,
     .conv2d_forward = ops_conv2d_forward_gpu,

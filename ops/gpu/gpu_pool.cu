@@ -1,5 +1,6 @@
 /* gpu_pool.cu: maximum and average over windows of images (B, H, W, C). A thread has N channels of an output, backward
  * of an input: it gathers the outputs whose windows cover its pixel, in their order. */
+#include "gpu_random.cuh"
 #include "gpu_window.cuh"
 
 #include <math.h>
@@ -37,11 +38,15 @@ template <int N> static __device__ __forceinline__ void store_places(uint8_t *to
         *reinterpret_cast<uint2 *>(to) = make_uint2(word[0], word[1]);
 }
 
-/* A NaN wins, so that it is not hidden from the loss; among equals the first stays. KERNEL: both sides of the window,
- * where it is 2 or 3; 1: any. */
+/* No place of a window: ops.h has 255 at most. */
+constexpr int POOL_NOBODY = 255;
+
+/* A NaN wins, so that it is not hidden from the loss; among equals the first stays. Gated: of what is not positive
+ * nobody is the winner. KERNEL: both sides of the window, where it is 2 or 3; 1: any. */
 template <int N, int KERNEL, typename T>
 static __global__ void __launch_bounds__(GPU_THREADS)
-    max_forward(const gpu_items items, const gpu_window w, const int64_t c, const T *x, T *y, uint8_t *winner)
+    max_forward(const gpu_items items, const gpu_window w, const int64_t c, const bool gated, const gpu_dropout drop,
+                const T *x, T *y, uint8_t *winner)
 {
     const int kernel_h = KERNEL > 1 ? KERNEL : w.kernel_h, kernel_w = KERNEL > 1 ? KERNEL : w.kernel_w;
     for (uint32_t item = (uint32_t)gpu_thread(); item < items.count; item += (uint32_t)gpu_threads()) {
@@ -70,16 +75,21 @@ static __global__ void __launch_bounds__(GPU_THREADS)
                     place[k] = wins ? i * kernel_w + j : place[k];
                 }
             }
-        const int64_t to = at.pixel * c + (int64_t)at.pack * N;
-        gpu_store<N>(y + to, best);
-        if (winner)
+        const int64_t to = at.pixel * c + (int64_t)at.pack * N, sample = (int64_t)w.oh * w.ow * c;
+        if (winner) {
+#pragma unroll
+            for (int k = 0; k < N; k++)
+                place[k] = gated && best.x[k] <= 0.0f ? POOL_NOBODY : place[k];
             store_places<N>(winner + to, place);
+        }
+        gpu_drop_pack<N>(drop, at.sample, to - at.sample * sample, &best);
+        gpu_store<N>(y + to, best);
     }
 }
 
 template <int N, typename T>
-static gpuError_t max_forward_run(gpuStream_t stream, const ops_pool2d *op, int64_t batch, const T *x, T *y,
-                                  uint8_t *winner)
+static gpuError_t max_forward_run(gpuStream_t stream, const ops_pool2d *op, int64_t batch, const T *x,
+                                  const gpu_drop *drop, T *y, uint8_t *winner)
 {
     const gpu_window w = gpu_window_of(op);
     const int kernel = w.kernel_h == w.kernel_w ? w.kernel_h : 1;
@@ -87,22 +97,22 @@ static gpuError_t max_forward_run(gpuStream_t stream, const ops_pool2d *op, int6
                             kernel == 2   ? max_forward<N, 2, T>
                             : kernel == 3 ? max_forward<N, 3, T>
                                           : max_forward<N, 1, T>,
-                            w, op->c, x, y, winner);
+                            w, op->c, op->fusion.gate != 0.0f, gpu_dropout_of(drop), x, y, winner);
 }
 
 template <typename T>
-static gpuError_t max_forward_of(gpuStream_t stream, const ops_pool2d *op, int64_t batch, const void *x, void *y,
-                                 uint8_t *winner)
+static gpuError_t max_forward_of(gpuStream_t stream, const ops_pool2d *op, int64_t batch, const void *x,
+                                 const gpu_drop *drop, void *y, uint8_t *winner)
 {
     constexpr int WIDE = gpu_wide<T>();
-    return (op->c % WIDE == 0 ? max_forward_run<WIDE, T> : max_forward_run<1, T>)(stream, op, batch, (const T *)x,
+    return (op->c % WIDE == 0 ? max_forward_run<WIDE, T> : max_forward_run<1, T>)(stream, op, batch, (const T *)x, drop,
                                                                                   (T *)y, winner);
 }
 
 gpuError_t gpu_max_pool_forward(gpuStream_t stream, gpu_type type, const ops_pool2d *op, int64_t batch, const void *x,
-                                void *y, uint8_t *winner)
+                                const gpu_drop *drop, void *y, uint8_t *winner)
 {
-    return (type == GPU_F32 ? max_forward_of<float> : max_forward_of<gpu_bf16>)(stream, op, batch, x, y, winner);
+    return (type == GPU_F32 ? max_forward_of<float> : max_forward_of<gpu_bf16>)(stream, op, batch, x, drop, y, winner);
 }
 
 template <int N, typename T>

@@ -42,6 +42,11 @@ static void *upload_step(const shape *s)
     return gpu_test_upload(&step, sizeof step);
 }
 
+static gpu_drop drop_of(const shape *s, const ops_step *step)
+{
+    return (gpu_drop){.rate = s->rate, .seed = seed, .random_stream = random_stream, .step = step};
+}
+
 static float rounded(gpu_type type, float x)
 {
     return type == GPU_BF16 ? gpu_test_bf16(x) : x;
@@ -60,8 +65,8 @@ static void mask_case(gpu_type type, const shape *s)
     for (int64_t i = 0; i < count; i++)
         wide[i] = (double)rounded(type, want[i]);
 
-    GPU_TEST(
-        gpu_dropout_forward(gpu_test_stream, type, s->batch, s->n, s->rate, seed, random_stream, step, x, y, mask));
+    const gpu_drop drop = drop_of(s, step);
+    GPU_TEST(gpu_dropout_forward(gpu_test_stream, type, s->batch, s->n, &drop, x, y, mask));
     gpu_test_same("mask", mask, want_mask, (size_t)count);
     gpu_test_near_within("y", type, y, wide, count, 0.0);
 
@@ -74,8 +79,7 @@ static void mask_case(gpu_type type, const shape *s)
     GPU_TEST(gpu_dropout_backward(gpu_test_stream, type, s->batch, s->n, s->rate, mask, x, NULL, 0));
 
     uint64_t first = gpu_test_digest(y, gpu_test_size(type, count)); /* y over x */
-    GPU_TEST(
-        gpu_dropout_forward(gpu_test_stream, type, s->batch, s->n, s->rate, seed, random_stream, step, x, x, mask));
+    GPU_TEST(gpu_dropout_forward(gpu_test_stream, type, s->batch, s->n, &drop, x, x, mask));
     assert_true(gpu_test_digest(x, gpu_test_size(type, count)) == first);
     gpu_test_end(NULL);
 }
@@ -110,8 +114,9 @@ static void dropped_elements_are_zero_whatever_they_were(void **state)
     const shape s = {1, N, 0.5f, 0, 1};
     for (int t = 0; t < TYPES; t++) {
         void *x = gpu_test_tensor(types[t], N), *y = gpu_test_tensor(types[t], N), *mask = gpu_test_memory(N); /* NaN */
+        const gpu_drop drop = drop_of(&s, upload_step(&s));
         void *dx = gpu_test_tensor(types[t], N);
-        GPU_TEST(gpu_dropout_forward(gpu_test_stream, types[t], 1, N, s.rate, seed, 1, upload_step(&s), x, y, mask));
+        GPU_TEST(gpu_dropout_forward(gpu_test_stream, types[t], 1, N, &drop, x, y, mask));
         GPU_TEST(gpu_dropout_backward(gpu_test_stream, types[t], 1, N, s.rate, mask, x, dx, 0));
         const float *got = gpu_test_download_tensor(types[t], y, N);
         const float *gradient = gpu_test_download_tensor(types[t], dx, N);
@@ -142,8 +147,9 @@ static void a_word_equal_to_the_rate_is_kept(void **state)
                             nextafterf((float)words[element % 4] * 0x1p-32f, 1.0f)};
     for (int i = 0; i < 2; i++) {
         void *x = gpu_test_tensor(GPU_F32, N), *mask = gpu_test_memory(N);
-        GPU_TEST(gpu_dropout_forward(gpu_test_stream, GPU_F32, 1, N, rates[i], seed, random_stream, upload_step(&s), x,
-                                     x, mask));
+        s.rate = rates[i];
+        const gpu_drop drop = drop_of(&s, upload_step(&s));
+        GPU_TEST(gpu_dropout_forward(gpu_test_stream, GPU_F32, 1, N, &drop, x, x, mask));
         assert_int_equal(((uint8_t *)gpu_test_download(mask, N))[element], i == 0);
     }
 }

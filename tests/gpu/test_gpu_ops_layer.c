@@ -184,9 +184,8 @@ static void layer_backward(const gpu_ops_test *t, numbers *n, ops_conv *conv, ui
         GPU_OPS(ops_gpu.conv2d_backward(t->self, conv, l->batch, n->device_x, n->params, n->y, n->z, n->dy, n->dw, db,
                                         to, l->accumulate));
     } else {
-        GPU_OPS(
-            ops_gpu.dense_backward_data(t->self, &dense, l->batch, n->params, n->y, n->z, n->dy, to, l->accumulate));
-        GPU_OPS(ops_gpu.dense_backward_weights(t->self, &dense, l->batch, 0, dense.k, n->device_x, n->dy, n->dw, db));
+        GPU_OPS(ops_gpu.dense_backward(t->self, &dense, l->batch, n->device_x, n->params, n->y, n->z, n->dy, n->dw, db,
+                                       to, l->accumulate));
     }
     check_dz(t, n, g);
     const sums s = {.x = n->x,

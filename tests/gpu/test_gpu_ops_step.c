@@ -189,11 +189,11 @@ static void net_run(const net *n)
     GPU_OPS(ops_gpu.dropout_forward(self, BATCH, HIDDEN, 0.3f, 7, 1025, n->h, n->h, n->mask));
     GPU_OPS(ops_gpu.dense_forward(self, &two, BATCH, n->h, n->p + W2, n->p + B2, n->y, NULL));
     GPU_OPS(ops_gpu.softmax_cross_entropy(self, BATCH, CLASSES, n->y, n->labels, 1.0f / BATCH, n->dy, n->loss));
-    GPU_OPS(ops_gpu.dense_backward_data(self, &two, BATCH, n->p + W2, n->y, NULL, n->dy, n->dh, 0));
-    GPU_OPS(ops_gpu.dense_backward_weights(self, &two, BATCH, 0, HIDDEN, n->h, n->dy, n->g + W2, n->g + B2));
+    GPU_OPS(
+        ops_gpu.dense_backward(self, &two, BATCH, n->h, n->p + W2, n->y, NULL, n->dy, n->g + W2, n->g + B2, n->dh, 0));
     GPU_OPS(ops_gpu.dropout_backward(self, BATCH, HIDDEN, 0.3f, n->mask, n->dh, n->dh, 0));
-    GPU_OPS(ops_gpu.dense_backward_data(self, &one, BATCH, n->p + W1, n->h, NULL, n->dh, NULL, 0));
-    GPU_OPS(ops_gpu.dense_backward_weights(self, &one, BATCH, 0, PIXELS, n->x, n->dh, n->g + W1, n->g + B1));
+    GPU_OPS(
+        ops_gpu.dense_backward(self, &one, BATCH, n->x, n->p + W1, n->h, NULL, n->dh, n->g + W1, n->g + B1, NULL, 0));
     GPU_OPS(ops_gpu.sum_of_squares(self, PARAMS, n->g, 0, n->squares));
     GPU_OPS(ops_gpu.clip(self, 0.5, n->squares));
     GPU_OPS(ops_gpu.sgd_update(self, &sgd, PARAMS, n->g, n->p, n->m));

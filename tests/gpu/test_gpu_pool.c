@@ -126,10 +126,10 @@ static void max_case(const pool_case *p)
     uint8_t *winner = gpu_test_memory((size_t)p->out), *places = gpu_test_host((size_t)p->out);
     double *want = gpu_test_host((size_t)p->out * sizeof *want);
     max_reference(p, x_host, want, places);
-    GPU_TEST(gpu_max_pool_forward(gpu_test_stream, p->type, &p->op, p->batch, x, y, winner));
+    GPU_TEST(gpu_max_pool_forward(gpu_test_stream, p->type, &p->op, p->batch, x, NULL, y, winner));
     gpu_test_near_within("y", p->type, y, want, p->out, 0.0);
     gpu_test_same("winner", winner, places, (size_t)p->out);
-    GPU_TEST(gpu_max_pool_forward(gpu_test_stream, p->type, &p->op, p->batch, x, y_alone, NULL));
+    GPU_TEST(gpu_max_pool_forward(gpu_test_stream, p->type, &p->op, p->batch, x, NULL, y_alone, NULL));
     gpu_test_near_within("y in evaluation", p->type, y_alone, want, p->out, 0.0);
     backward_case(p, places, winner);
     gpu_test_end(NULL);
