@@ -22,7 +22,8 @@ typedef enum part { PART_VALUE, PART_GRADIENT, PART_Z, PART_BYTES, PART_COUNT } 
 typedef struct machine {
     const run_graph *graph;
     const run_plan *plan;
-    int *lines; /* activations: 1 + PART_COUNT * node + part of the last writer; 0: nobody */
+    const run_fuse_node *fuse; /* NULL: every operation alone */
+    int *lines;                /* activations: 1 + PART_COUNT * node + part of the last writer; 0: nobody */
     int *operand_lines;
     int contributions[64]; /* to the gradient of a tensor */
 } machine;
@@ -98,13 +99,19 @@ static int has_bytes(const run_node *node)
     return node->kind == RUN_NODE_DROPOUT || node->kind == RUN_NODE_MAX_POOL;
 }
 
+/* Another operation does it. */
+static int is_absorbed(const machine *self, const run_node *node)
+{
+    return self->fuse && self->fuse[node->number].absorbed;
+}
+
 static void run_forward(machine *self, int training)
 {
     if (training && joint_offset(self, 0, PART_VALUE) != RUN_NO_OFFSET)
         write_part(self, 0, PART_VALUE);
     for (int n = 1; n < self->graph->node_count; n++) {
         const run_node *node = &self->graph->nodes[n];
-        if (node->kind == RUN_NODE_ALIAS)
+        if (node->kind == RUN_NODE_ALIAS || is_absorbed(self, node))
             continue;
         for (int i = 0; i < node->input_count; i++)
             read_value(self, node->inputs[i]);
@@ -129,7 +136,8 @@ static void read_for_backward(const machine *self, const run_node *node)
         read_value(self, node->inputs[0]);
     if (node->kind == RUN_NODE_ACTIVATION && node->activation == OPS_GELU)
         read_value(self, node->inputs[0]);
-    if (node->activation == OPS_RELU || node->activation == OPS_TANH || node->activation == OPS_SIGMOID)
+    int dz_given = self->fuse && run_fuse_dz_given(self->graph, self->fuse, node->number);
+    if (!dz_given && (node->activation == OPS_RELU || node->activation == OPS_TANH || node->activation == OPS_SIGMOID))
         read_value(self, node->number);
     if (has_z(node))
         read_part(self, node->number, PART_Z);
@@ -161,6 +169,8 @@ static void run_backward_nodes(machine *self, const run_backward *backward)
     for (int b = 0; b < backward->count; b++) {
         const run_backward_node *step = &backward->nodes[b];
         const run_node *node = &self->graph->nodes[step->node];
+        if (is_absorbed(self, node))
+            continue;
         read_for_backward(self, node);
         for (int i = 0; i < node->input_count; i++)
             write_gradient(self, node, &step->inputs[i]);
@@ -186,16 +196,22 @@ static void read_operands(const machine *self)
 typedef struct planned {
     graph_fixture fixture;
     const run_backward *backward;
+    const run_fuse_node *fuse;
     const run_plan *plan;
 } planned;
 
-static void build_plan(planned *self, const char *input, const char *layers, const run_plan_options *options)
+static void build_graph(planned *self, const char *input, const char *layers)
 {
     if (graph_fixture_open(&self->fixture, input, layers, 0) != BASE_OK)
         fail_msg("%s in:\n%s", base_status_message(), layers);
-    const run_graph *graph = self->fixture.graph;
-    assert_int_equal(run_backward_build(graph, self->fixture.arena, &self->backward), BASE_OK);
-    assert_int_equal(run_plan_build(graph, self->backward, options, self->fixture.arena, &self->plan), BASE_OK);
+    assert_int_equal(run_backward_build(self->fixture.graph, self->fixture.arena, &self->backward), BASE_OK);
+}
+
+static void build_plan(planned *self, const char *input, const char *layers, const run_plan_options *options)
+{
+    build_graph(self, input, layers);
+    assert_int_equal(run_plan_build(self->fixture.graph, self->backward, options, self->fixture.arena, &self->plan),
+                     BASE_OK);
 }
 
 /* With a large batch over a network no dense layer is summed jointly. */
@@ -211,9 +227,20 @@ static void open_plan(planned *self, const char *input, const char *layers, int 
     build_plan(self, input, layers, &options);
 }
 
+/* As for a back end that fuses operations. */
+static void open_fused_plan(planned *self, const char *input, const char *layers)
+{
+    build_graph(self, input, layers);
+    base_arena *arena = self->fixture.arena;
+    assert_int_equal(run_fuse_build(self->fixture.graph, 1, 1, arena, &self->fuse), BASE_OK);
+    const run_plan_options options = {
+        .batch = BATCH, .global_batch = BATCH, .bucket_bytes = 1, .element_bytes = sizeof(float), .fuse = self->fuse};
+    assert_int_equal(run_plan_build(self->fixture.graph, self->backward, &options, arena, &self->plan), BASE_OK);
+}
+
 static void execute(const planned *self, int training)
 {
-    machine m = {.graph = self->fixture.graph, .plan = self->plan};
+    machine m = {.graph = self->fixture.graph, .plan = self->plan, .fuse = self->fuse};
     m.lines = BASE_NEW_ARRAY(self->fixture.arena, int, self->plan->activation_bytes / LINE + 1);
     m.operand_lines = BASE_NEW_ARRAY(self->fixture.arena, int, self->plan->operand_elements * sizeof(float) / LINE + 1);
     assert_non_null(m.lines);
@@ -231,10 +258,13 @@ static void tensors_that_live_together_do_not_overlap(void **state)
     (void)state;
     static char layers[TEXT_BYTES];
     size_t smaller = 0;
-    for (uint32_t i = 0; i < 2 * MODELS; i++) {
-        planned p;
-        graph_random_layers(i / 2, layers, sizeof layers);
-        open_plan(&p, "2, 8, 8", layers, i % 2, 1);
+    for (uint32_t i = 0; i < 3 * MODELS; i++) {
+        planned p = {0};
+        graph_random_layers(i / 3, layers, sizeof layers);
+        if (i % 3 == 2)
+            open_fused_plan(&p, "2, 8, 8", layers);
+        else
+            open_plan(&p, "2, 8, 8", layers, i % 3 == 1, 1);
         execute(&p, 1);
         execute(&p, 0);
         assert_true(p.plan->activation_bytes <= p.plan->activation_bytes_unshared);
@@ -252,7 +282,7 @@ static void chain_of_training_reuses_values(void **state)
     for (int i = 0; i < 40; i++)
         strcat(layers, "{ type = \"dense\"; units = 256; activation = \"relu\"; },\n");
     strcat(layers, "{ type = \"dense\"; units = 256; }\n");
-    planned p;
+    planned p = {0};
     open_plan(&p, "256", layers, 1, 1);
     assert_int_equal(p.plan->operand_elements, 0);
     size_t one = BATCH * 256 * sizeof(float);
@@ -267,7 +297,7 @@ static void chain_of_training_reuses_values(void **state)
 static void joint_operands_are_kept(void **state)
 {
     (void)state;
-    planned p;
+    planned p = {0};
     open_plan(&p, "256",
               "{ type = \"dense\"; units = 256; activation = \"relu\"; }, { type = \"dense\"; units = 256; },"
               "{ type = \"dense\"; units = 10; }",
@@ -335,7 +365,7 @@ static void buckets_cover_all_parameters_in_ready_order(void **state)
     static char layers[TEXT_BYTES];
     static const size_t sizes[] = {1, 256, 2048, (size_t)1 << 40};
     for (uint32_t i = 0; i < MODELS; i++) {
-        planned p;
+        planned p = {0};
         size_t bucket_bytes = sizes[i % 4];
         graph_random_layers(i, layers, sizeof layers);
         open_plan(&p, "2, 8, 8", layers, i / 4 % 2, bucket_bytes);
@@ -352,7 +382,7 @@ static void plain_buckets_are_padded(void **state)
     (void)state;
     static char layers[TEXT_BYTES];
     for (uint32_t i = 0; i < MODELS; i++) {
-        planned p;
+        planned p = {0};
         run_plan_options options = {.batch = BATCH,
                                     .global_batch = BATCH,
                                     .bucket_grain = GRAIN,
