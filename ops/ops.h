@@ -103,6 +103,10 @@ typedef struct ops_step {
     int64_t update;       /* of the optimizer: counts from 1 and gives Adam's bias corrections */
     float lr, grad_scale; /* grad_scale: gradients are multiplied with it first; 1 unless slot clip changes it */
     int64_t first_sample; /* number of this rank's first sample within the global batch */
+    /* Memory of the host that the device reads and writes itself (base_device.h: host_alloc), so that no copy stands
+     * between two steps; left alone until the step is done. */
+    const int64_t *samples; /* (B) numbers in the data set, for gather_samples */
+    double *result;         /* (2) of a loss slot that is given none */
 } ops_step;
 
 /* p -= lr (g + weight_decay p), with momentum and Nesterov as in Sutskever et al. 2013 as PyTorch writes it:
@@ -261,11 +265,10 @@ typedef struct ops_table {
     base_status (*concat_backward)(ops_context *self, int64_t rows, int64_t total, int64_t from, int64_t c,
                                    const void *dy, void *dx, int accumulate);
 
-    /* result[0] = sum over this rank's samples of the loss, result[1] = number of samples whose largest output (the
-     * first of equals) is their label. dlogits (B, N) = scale * gradient of each sample's loss; NULL: evaluation.
-     * labels (B) in 0 .. N - 1.
-     * softmax_cross_entropy: -log softmax(logits)[label], stable for any finite logits.
-     * mean_squared_error: mean over N of (output - one_hot(label))^2. */
+    /* result (begin_step's where it is NULL): result[0] = sum over this rank's samples of the loss, result[1] = number
+     * of samples whose largest output (the first of equals) is their label. dlogits (B, N) = scale * gradient of each
+     * sample's loss; NULL: evaluation. labels (B) in 0 .. N - 1. softmax_cross_entropy: -log softmax(logits)[label],
+     * stable for any finite logits. mean_squared_error: mean over N of (output - one_hot(label))^2. */
     base_status (*softmax_cross_entropy)(ops_context *self, int64_t batch, int64_t n, const void *logits,
                                          const int32_t *labels, float scale, void *dlogits, double result[2]);
     base_status (*mean_squared_error)(ops_context *self, int64_t batch, int64_t n, const void *outputs,
@@ -289,11 +292,11 @@ typedef struct ops_table {
     base_status (*normalize)(ops_context *self, int64_t count, int64_t c, const uint8_t *pixels, const float *scale,
                              const float *shift, float *x);
     /* For data that lie on the device: x (B, size)[i][j] = pixels[s size + j] scale[j % C] + shift[j % C] and labels[i]
-     * = all_labels[s] with s = sample[i], or s = i where `sample` is NULL (pixels and all_labels are then the batch
-     * itself). pixels begin at any address. Empty on the host: there the loader makes x with normalize. */
+     * = all_labels[s] with s = samples[i] of begin_step where `chosen`, else s = i (pixels and all_labels are then the
+     * batch itself). pixels begin at any address. Empty on the host: there the loader makes x with normalize. */
     base_status (*gather_samples)(ops_context *self, int64_t batch, int64_t size, int64_t c, const uint8_t *pixels,
-                                  const int32_t *all_labels, const int64_t *sample, const float *scale,
-                                  const float *shift, void *x, int32_t *labels);
+                                  const int32_t *all_labels, int chosen, const float *scale, const float *shift,
+                                  void *x, int32_t *labels);
 } ops_table;
 
 /* The host's table for this machine's instruction set, chosen on the first call (DDPT_ISA=generic|avx2|avx512 forces

@@ -169,6 +169,8 @@ static base_status loss_run(ops_context *self, base_pool_task *task, loss_work *
         loss += work->loss[i];
         correct += work->correct[i];
     }
+    if (!result)
+        result = self->step.result;
     result[0] = loss;
     result[1] = (double)correct;
     return BASE_OK;

@@ -21,9 +21,8 @@ struct run_feed {
     void *x;              /* (B, H, W, C) */
     void *labels;         /* (B) int32 */
 
-    /* The data set and the numbers of a batch's samples ... */
+    /* The data set ... */
     void *all_pixels, *all_labels; /* bytes, int32 */
-    void *indices;                 /* (B) int64 */
 
     /* ... or the bytes of batches. */
     base_stream *stream;
@@ -57,12 +56,11 @@ static base_status send_labels(run_feed *self)
     return status;
 }
 
-static base_status create_resident(run_feed *self, int64_t batch)
+static base_status create_resident(run_feed *self)
 {
     size_t samples = (size_t)self->info->samples, pixels = samples * (size_t)self->sample_count;
     BASE_TRY(alloc(self, pixels, &self->all_pixels));
     BASE_TRY(alloc(self, samples * sizeof(int32_t), &self->all_labels));
-    BASE_TRY(alloc(self, (size_t)batch * sizeof(int64_t), &self->indices));
     BASE_TRY(send(self, self->all_pixels, self->info->pixels, pixels));
     return send_labels(self);
 }
@@ -90,7 +88,7 @@ static base_status create_on_device(run_feed *self, int64_t batch)
     BASE_TRY(alloc(self, (size_t)batch * sizeof(int32_t), &self->labels));
     BASE_TRY(send(self, self->scale, self->info->scale, channels));
     BASE_TRY(send(self, self->shift, self->info->shift, channels));
-    return self->resident ? create_resident(self, batch) : create_places(self, batch);
+    return self->resident ? create_resident(self) : create_places(self, batch);
 }
 
 base_status run_feed_create(const run_feed_options *options, run_feed **out)
@@ -125,8 +123,7 @@ void run_feed_destroy(run_feed **out)
     if (!self)
         return;
     const base_device_table *table = self->o.device_table;
-    void **memory[] = {&self->scale,      &self->shift,      &self->x,      &self->labels,
-                       &self->all_pixels, &self->all_labels, &self->indices};
+    void **memory[] = {&self->scale, &self->shift, &self->x, &self->labels, &self->all_pixels, &self->all_labels};
     run_loader_destroy(&self->loader);
     for (size_t i = 0; i < sizeof memory / sizeof *memory; i++)
         table->memory_free(self->o.device, memory[i]);
@@ -148,10 +145,10 @@ int run_feed_is_resident(const run_feed *self)
 
 /* ---- batches ---- */
 
-static base_status gather(run_feed *self, int64_t count, const void *pixels, const void *labels, const int64_t *indices)
+static base_status gather(run_feed *self, int64_t count, const void *pixels, const void *labels, int chosen)
 {
     return self->o.ops->gather_samples(self->o.context, count, self->sample_count, self->info->shape.c, pixels, labels,
-                                       indices, self->scale, self->shift, self->x, self->labels);
+                                       chosen, self->scale, self->shift, self->x, self->labels);
 }
 
 /* The copy waits for the batch before last to be read, and the computation for the copy. */
@@ -166,7 +163,7 @@ static base_status bring_bytes(run_feed *self, const run_batch *batch)
     BASE_TRY(table->copy(self->o.device, self->stream, p->labels, batch->labels, count * sizeof(int32_t)));
     BASE_TRY(table->event_record(self->o.device, p->arrived, self->stream));
     BASE_TRY(table->event_wait(self->o.device, p->arrived, self->o.stream));
-    BASE_TRY(gather(self, batch->share.share_count, p->pixels, p->labels, NULL));
+    BASE_TRY(gather(self, batch->share.share_count, p->pixels, p->labels, 0));
     return table->event_record(self->o.device, p->used, self->o.stream);
 }
 
@@ -180,13 +177,13 @@ base_status run_feed_next(run_feed *self, run_net_batch *out)
                            .first_sample = batch.share.share_begin,
                            .global_count = batch.share.count};
     if (self->resident)
-        return send(self, self->indices, batch.indices, (size_t)out->count * sizeof(int64_t));
-    return self->gathers ? bring_bytes(self, &batch) : BASE_OK;
+        out->samples = batch.indices;
+    return self->gathers && !self->resident ? bring_bytes(self, &batch) : BASE_OK;
 }
 
 base_status run_feed_gather(run_feed *self, const run_net_batch *batch)
 {
-    return self->resident ? gather(self, batch->count, self->all_pixels, self->all_labels, self->indices) : BASE_OK;
+    return self->resident ? gather(self, batch->count, self->all_pixels, self->all_labels, 1) : BASE_OK;
 }
 
 base_status run_feed_seek(run_feed *self, int64_t epoch, int64_t step_in_epoch)

@@ -11,7 +11,6 @@ typedef struct slot {
 /* Steps are numbered from 0 as they depart; number n uses slot n % RUN_FLIGHT_MAX. */
 struct run_flight {
     run_flight_options o;
-    void *result;  /* (2) doubles on the device */
     void *arrived; /* (RUN_FLIGHT_MAX, 2) doubles, pinned */
     slot slots[RUN_FLIGHT_MAX];
     int64_t departed, landed;
@@ -32,7 +31,6 @@ base_status run_flight_create(const run_flight_options *options, run_flight **ou
     *out = self;
     self->o = *options;
     begin_anew(self);
-    BASE_TRY(table->memory_alloc(options->device, 2 * sizeof(double), &self->result));
     BASE_TRY(table->host_alloc(options->device, (size_t)RUN_FLIGHT_MAX * 2 * sizeof(double), &self->arrived));
     for (int i = 0; i < RUN_FLIGHT_MAX; i++)
         BASE_TRY(table->event_create(options->device, &self->slots[i].event));
@@ -48,19 +46,18 @@ void run_flight_destroy(run_flight **out)
     for (int i = 0; i < RUN_FLIGHT_MAX; i++)
         table->event_destroy(self->o.device, &self->slots[i].event);
     table->host_free(self->o.device, &self->arrived);
-    table->memory_free(self->o.device, &self->result);
     free(self);
     *out = NULL;
-}
-
-double *run_flight_result(run_flight *self)
-{
-    return self->result;
 }
 
 static double *arrival(const run_flight *self, int64_t number)
 {
     return (double *)self->arrived + 2 * (number % RUN_FLIGHT_MAX);
+}
+
+double *run_flight_result(const run_flight *self)
+{
+    return arrival(self, self->departed);
 }
 
 static base_status land_next(run_flight *self)
@@ -90,8 +87,6 @@ base_status run_flight_depart(run_flight *self, int64_t step, int64_t samples)
     slot *next = &self->slots[self->departed % RUN_FLIGHT_MAX];
     next->step = step;
     next->samples = samples;
-    BASE_TRY(
-        table->copy(self->o.device, self->o.stream, arrival(self, self->departed), self->result, 2 * sizeof(double)));
     BASE_TRY(table->event_record(self->o.device, next->event, self->o.stream));
     self->departed++;
     return BASE_OK;

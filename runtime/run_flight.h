@@ -1,9 +1,9 @@
 /* run_flight.h: the losses of steps on their way back from the device.
  *
- * A device computes behind the host's back. After each step its loss is copied to the host by the device itself; the
- * host adds up what has come whenever it needs the place, and waits only to be at most RUN_FLIGHT_MAX steps ahead. So
- * memory that the host filled for a step is free again RUN_FLIGHT_MAX steps later. On the host everything has come when
- * it was given. Local; waits have the bound of the group.
+ * A device computes behind the host's back. It leaves each step's loss in memory of the host; the host adds up what has
+ * come whenever it needs the place, and waits only to be at most RUN_FLIGHT_MAX steps ahead. So memory that the host
+ * filled for a step is free again RUN_FLIGHT_MAX steps later. On the host everything has come when it was given. Local;
+ * waits have the bound of the group.
  */
 #ifndef RUN_FLIGHT_H
 #define RUN_FLIGHT_H
@@ -35,8 +35,8 @@ typedef struct run_flight_sums {
 base_status run_flight_create(const run_flight_options *options, run_flight **self);
 void run_flight_destroy(run_flight **self);
 
-/* Where a step leaves {sum of losses, right answers}: in the memory of the device. */
-double *run_flight_result(run_flight *self);
+/* Where the next step leaves {sum of losses, right answers}: memory of the host that the device can write. */
+double *run_flight_result(const run_flight *self);
 
 /* Before a step is given: room for it. */
 base_status run_flight_room(run_flight *self);

@@ -34,11 +34,12 @@ typedef struct run_net_options {
 
 /* What a step works on. */
 typedef struct run_net_batch {
-    const void *x;         /* (B, input shape) */
-    const int32_t *labels; /* (B) */
-    int64_t count;         /* B; may be 0 */
-    int64_t first_sample;  /* number of the first of them within the global batch */
-    int64_t global_count;  /* samples of all ranks in this step */
+    const void *x;          /* (B, input shape) */
+    const int32_t *labels;  /* (B) */
+    int64_t count;          /* B; may be 0 */
+    int64_t first_sample;   /* number of the first of them within the global batch */
+    int64_t global_count;   /* samples of all ranks in this step */
+    const int64_t *samples; /* (B) what is still to be gathered (run_feed_gather): for begin_step */
 } run_net_batch;
 
 /* Collective. Allocates the slabs and fills the parameters from the seed; a single copy is complete once all ranks have
@@ -49,7 +50,7 @@ void run_net_destroy(run_net **self); /* Collective */
 /* `phases` (may be NULL) is switched to reduce while batch normalisation waits for other ranks. */
 base_status run_net_forward(run_net *self, const run_net_batch *batch, int training, base_phases *phases);
 
-/* result = {sum of losses, number of right answers} over this rank's samples, in the memory of the device. In training
+/* result (NULL: that of begin_step) = {sum of losses, number of right answers} over this rank's samples. In training
  * also the gradient of the output, scaled by 1 / global_count. */
 base_status run_net_loss(run_net *self, const run_net_batch *batch, int training, double result[2]);
 

@@ -42,6 +42,16 @@ static base_status begin_phases(const run_job *job, base_phases *phases)
     return BASE_OK;
 }
 
+/* What the slots learn of a batch by begin_step. */
+static base_status begin_step(run_job *job, ops_step step, const run_net_batch *batch)
+{
+    step.grad_scale = 1.0f;
+    step.first_sample = batch->first_sample;
+    step.samples = batch->samples;
+    step.result = run_flight_result(job->flight);
+    return job->ops->begin_step(job->context, &step);
+}
+
 static base_status take_batch(step_work *self, int64_t step)
 {
     run_job *job = self->job;
@@ -49,12 +59,8 @@ static base_status take_batch(step_work *self, int64_t step)
     BASE_TRY(run_feed_next(job->train_feed, &self->batch));
     self->lr = run_optim_learning_rate(&job->config->train.optimizer, job->config->train.epochs, job->steps_per_epoch,
                                        step + job->step_offset);
-    ops_step begun = {.step = (uint64_t)step,
-                      .update = step + 1,
-                      .lr = (float)self->lr,
-                      .grad_scale = 1.0f,
-                      .first_sample = self->batch.first_sample};
-    return job->ops->begin_step(job->context, &begun);
+    const ops_step begun = {.step = (uint64_t)step, .update = step + 1, .lr = (float)self->lr};
+    return begin_step(job, begun, &self->batch);
 }
 
 static base_status compute(step_work *self)
@@ -64,7 +70,7 @@ static base_status compute(step_work *self)
     base_failpoint(job->rank_name, "forward");
     BASE_TRY(run_feed_gather(job->train_feed, &self->batch));
     BASE_TRY(run_net_forward(job->net, &self->batch, 1, self->phases));
-    BASE_TRY(run_net_loss(job->net, &self->batch, 1, run_flight_result(job->flight)));
+    BASE_TRY(run_net_loss(job->net, &self->batch, 1, NULL));
 
     base_phases_switch(self->phases, BASE_PHASE_BACKWARD);
     base_failpoint(job->rank_name, "backward");
@@ -205,9 +211,10 @@ base_status run_step_evaluate(run_job *job, const base_phases *phases, double *l
         run_net_batch batch;
         BASE_TRY(run_flight_room(job->flight));
         BASE_TRY(run_feed_next(job->test_feed, &batch));
+        BASE_TRY(begin_step(job, (ops_step){0}, &batch));
         BASE_TRY(run_feed_gather(job->test_feed, &batch));
         BASE_TRY(run_net_forward(job->net, &batch, 0, NULL));
-        BASE_TRY(run_net_loss(job->net, &batch, 0, run_flight_result(job->flight)));
+        BASE_TRY(run_net_loss(job->net, &batch, 0, NULL));
         BASE_TRY(run_flight_depart(job->flight, s, batch.count));
         if (phases)
             base_phases_touch(phases);

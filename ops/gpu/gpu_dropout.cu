@@ -122,7 +122,7 @@ gpuError_t gpu_dropout_backward(gpuStream_t stream, gpu_type type, int64_t batch
 template <typename T> struct gather_op {
     const uint8_t *pixels;
     const int32_t *all_labels;
-    const int64_t *sample;
+    const ops_step *step; /* NULL: the samples in their order */
     const float *scale, *shift;
     int64_t size;
     uint32_t c;
@@ -131,7 +131,7 @@ template <typename T> struct gather_op {
 
     template <int N> __device__ void at(int64_t row, int64_t column) const
     {
-        const int64_t from = sample ? sample[row] : row;
+        const int64_t from = step ? step->samples[row] : row;
         uint32_t pixel[N], channel = (uint32_t)column % c; /* size < 2^32 */
         load_bytes<N>(pixels + from * size + column, pixel);
         gpu_pack<N> p;
@@ -154,15 +154,14 @@ template <typename T> static gpuError_t gather(gpuStream_t stream, const gather_
 }
 
 gpuError_t gpu_gather_samples(gpuStream_t stream, gpu_type type, int64_t batch, int64_t size, int64_t c,
-                              const uint8_t *pixels, const int32_t *all_labels, const int64_t *sample,
+                              const uint8_t *pixels, const int32_t *all_labels, const ops_step *step,
                               const float *scale, const float *shift, void *x, int32_t *labels)
 {
     const uint32_t channels = (uint32_t)c;
     if (type == GPU_BF16)
         return gather(
-            stream,
-            gather_op<gpu_bf16>{pixels, all_labels, sample, scale, shift, size, channels, (gpu_bf16 *)x, labels},
+            stream, gather_op<gpu_bf16>{pixels, all_labels, step, scale, shift, size, channels, (gpu_bf16 *)x, labels},
             batch);
-    return gather(
-        stream, gather_op<float>{pixels, all_labels, sample, scale, shift, size, channels, (float *)x, labels}, batch);
+    return gather(stream, gather_op<float>{pixels, all_labels, step, scale, shift, size, channels, (float *)x, labels},
+                  batch);
 }

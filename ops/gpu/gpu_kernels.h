@@ -70,9 +70,9 @@ gpuError_t gpu_dropout_forward(gpuStream_t stream, gpu_type type, int64_t batch,
 gpuError_t gpu_dropout_backward(gpuStream_t stream, gpu_type type, int64_t batch, int64_t n, float rate,
                                 const uint8_t *mask, const void *dy, void *dx, int accumulate);
 /* x (batch, size)[i][j] = pixels[sample[i] * size + j] * scale[j % c] + shift[j % c], labels[i] =
- * all_labels[sample[i]]; sample NULL: i itself. */
+ * all_labels[sample[i]], the samples being those of `step` (device memory), or i itself where it is NULL. */
 gpuError_t gpu_gather_samples(gpuStream_t stream, gpu_type type, int64_t batch, int64_t size, int64_t c,
-                              const uint8_t *pixels, const int32_t *all_labels, const int64_t *sample,
+                              const uint8_t *pixels, const int32_t *all_labels, const ops_step *step,
                               const float *scale, const float *shift, void *x, int32_t *labels);
 
 /* ---- pooling and convolution ---- */
@@ -115,11 +115,14 @@ gpuError_t gpu_batch_norm_backward(gpuStream_t stream, gpu_type type, int64_t ro
 
 /* ---- loss ---- */
 
-/* `result` (2 doubles) in device memory is written; dlogits NULL: evaluation. */
+/* `result` (2 doubles) is written or, where it is NULL, the result of `step` (device memory); dlogits NULL: evaluation.
+ */
 gpuError_t gpu_softmax_cross_entropy(gpuStream_t stream, gpu_type type, int64_t batch, int64_t n, const void *logits,
-                                     const int32_t *labels, float scale, void *dlogits, double *result, float *scratch);
+                                     const int32_t *labels, float scale, void *dlogits, double *result,
+                                     const ops_step *step, float *scratch);
 gpuError_t gpu_mean_squared_error(gpuStream_t stream, gpu_type type, int64_t batch, int64_t n, const void *outputs,
-                                  const int32_t *labels, float scale, void *doutputs, double *result, float *scratch);
+                                  const int32_t *labels, float scale, void *doutputs, double *result,
+                                  const ops_step *step, float *scratch);
 
 /* ---- optimizers ---- */
 

@@ -14,6 +14,17 @@ typedef struct loss_rows {
     float scale;
 } loss_rows;
 
+/* Where blocks leave their sums: at `at` or, where that is NULL, where the step wants its result. */
+typedef struct loss_place {
+    double *at;
+    const ops_step *step;
+} loss_place;
+
+static __device__ __forceinline__ double *loss_at(const loss_place &to)
+{
+    return to.at ? to.at : to.step->result;
+}
+
 /* What the rows of a thread come to; the same in all threads that share a row. */
 typedef struct loss_sum {
     double loss;
@@ -102,7 +113,7 @@ template <int EACH> __host__ __device__ constexpr int short_threads()
 
 template <int EACH, bool SOFTMAX, typename T>
 static __global__ void __launch_bounds__(short_threads<EACH>())
-    loss_short(const loss_rows rows, const T *x, T *dx, double *part)
+    loss_short(const loss_rows rows, const T *x, T *dx, const loss_place sums)
 {
     __shared__ loss_sum warps[short_threads<EACH>() / GPU_WARP];
     const int64_t step = gpu_threads() / GPU_WARP;
@@ -123,8 +134,9 @@ static __global__ void __launch_bounds__(short_threads<EACH>())
         sum.loss += warps[w].loss;
         sum.correct += warps[w].correct;
     }
-    part[2 * blockIdx.x] = sum.loss;
-    part[2 * blockIdx.x + 1] = (double)sum.correct;
+    double *part = loss_at(sums) + 2 * blockIdx.x;
+    part[0] = sum.loss;
+    part[1] = (double)sum.correct;
 }
 
 /* ---- long rows ---- */
@@ -229,7 +241,7 @@ static __device__ __forceinline__ void squares_long(const loss_rows &rows, int64
 
 template <int N, bool SOFTMAX, typename T>
 static __global__ void __launch_bounds__(LOSS_LONG_THREADS)
-    loss_long(const loss_rows rows, const T *x, T *dx, double *part)
+    loss_long(const loss_rows rows, const T *x, T *dx, const loss_place sums)
 {
     loss_sum sum = {0.0, 0};
     for (int64_t row = blockIdx.x; row < rows.batch; row += gridDim.x) {
@@ -240,33 +252,35 @@ static __global__ void __launch_bounds__(LOSS_LONG_THREADS)
             squares_long<N>(rows, row, x + row * rows.n, to, &sum);
     }
     if (threadIdx.x == 0) {
-        part[2 * blockIdx.x] = sum.loss;
-        part[2 * blockIdx.x + 1] = (double)sum.correct;
+        double *part = loss_at(sums) + 2 * blockIdx.x;
+        part[0] = sum.loss;
+        part[1] = (double)sum.correct;
     }
 }
 
 /* ---- launches ---- */
 
 static __global__ void __launch_bounds__(GPU_PARTS_THREADS)
-    loss_end(const gpu_parts k, const double *part, double *result)
+    loss_end(const gpu_parts k, const double *part, const loss_place to)
 {
     double sum;
     const int64_t i = gpu_parts_sum(k, part, &sum);
     if (i >= 0)
-        result[i] = sum;
+        loss_at(to)[i] = sum;
 }
 
 template <typename T>
-static gpuError_t loss_launch(gpuStream_t stream, void (*kernel)(loss_rows, const T *, T *, double *), unsigned blocks,
-                              int threads, const loss_rows &rows, const void *x, void *dx, double *result,
-                              float *scratch)
+static gpuError_t loss_launch(gpuStream_t stream, void (*kernel)(loss_rows, const T *, T *, loss_place),
+                              unsigned blocks, int threads, const loss_rows &rows, const void *x, void *dx,
+                              const loss_place &to, float *scratch)
 {
-    double *part = blocks > 1 ? (double *)scratch : result;
-    const gpuError_t error = GPU_LAUNCH(kernel, blocks, threads, stream, rows, (const T *)x, (T *)dx, part);
+    double *part = (double *)scratch;
+    const loss_place first = blocks > 1 ? loss_place{part, NULL} : to;
+    const gpuError_t error = GPU_LAUNCH(kernel, blocks, threads, stream, rows, (const T *)x, (T *)dx, first);
     if (error != gpuSuccess || blocks == 1)
         return error;
     const gpu_parts end = gpu_parts_of(blocks, 2);
-    return GPU_LAUNCH(loss_end, 1, gpu_parts_threads(&end), stream, end, part, result);
+    return GPU_LAUNCH(loss_end, 1, gpu_parts_threads(&end), stream, end, part, to);
 }
 
 static unsigned loss_blocks(int64_t blocks)
@@ -275,42 +289,44 @@ static unsigned loss_blocks(int64_t blocks)
 }
 
 template <int EACH, bool SOFTMAX, typename T>
-static gpuError_t loss_short_run(gpuStream_t stream, const loss_rows &rows, const void *x, void *dx, double *result,
-                                 float *scratch)
+static gpuError_t loss_short_run(gpuStream_t stream, const loss_rows &rows, const void *x, void *dx,
+                                 const loss_place &to, float *scratch)
 {
     const int threads = rows.batch <= LOSS_ALONE ? short_threads<EACH>() : GPU_THREADS;
     const int64_t at_once = threads == GPU_THREADS ? GPU_WARPS : LOSS_ALONE;
     return loss_launch<T>(stream, loss_short<EACH, SOFTMAX, T>, loss_blocks(gpu_ceil_div(rows.batch, at_once)), threads,
-                          rows, x, dx, result, scratch);
+                          rows, x, dx, to, scratch);
 }
 
 template <bool SOFTMAX, typename T>
-static gpuError_t loss_of(gpuStream_t stream, const loss_rows &rows, const void *x, void *dx, double *result,
+static gpuError_t loss_of(gpuStream_t stream, const loss_rows &rows, const void *x, void *dx, const loss_place &to,
                           float *scratch)
 {
     constexpr int WIDE = gpu_wide<T>();
     if (rows.n > LOSS_SHORT)
         return loss_launch<T>(stream, rows.n % WIDE == 0 ? loss_long<WIDE, SOFTMAX, T> : loss_long<1, SOFTMAX, T>,
-                              loss_blocks(rows.batch), LOSS_LONG_THREADS, rows, x, dx, result, scratch);
+                              loss_blocks(rows.batch), LOSS_LONG_THREADS, rows, x, dx, to, scratch);
     const int64_t each = gpu_ceil_div(rows.n, GPU_WARP);
     return (each <= 1    ? loss_short_run<1, SOFTMAX, T>
             : each <= 4  ? loss_short_run<4, SOFTMAX, T>
             : each <= 16 ? loss_short_run<16, SOFTMAX, T>
-                         : loss_short_run<32, SOFTMAX, T>)(stream, rows, x, dx, result, scratch);
+                         : loss_short_run<32, SOFTMAX, T>)(stream, rows, x, dx, to, scratch);
 }
 
 gpuError_t gpu_softmax_cross_entropy(gpuStream_t stream, gpu_type type, int64_t batch, int64_t n, const void *logits,
-                                     const int32_t *labels, float scale, void *dlogits, double *result, float *scratch)
+                                     const int32_t *labels, float scale, void *dlogits, double *result,
+                                     const ops_step *step, float *scratch)
 {
     const loss_rows rows = {batch, n, labels, scale};
-    return (type == GPU_F32 ? loss_of<true, float> : loss_of<true, gpu_bf16>)(stream, rows, logits, dlogits, result,
-                                                                              scratch);
+    return (type == GPU_F32 ? loss_of<true, float> : loss_of<true, gpu_bf16>)(stream, rows, logits, dlogits,
+                                                                              loss_place{result, step}, scratch);
 }
 
 gpuError_t gpu_mean_squared_error(gpuStream_t stream, gpu_type type, int64_t batch, int64_t n, const void *outputs,
-                                  const int32_t *labels, float scale, void *doutputs, double *result, float *scratch)
+                                  const int32_t *labels, float scale, void *doutputs, double *result,
+                                  const ops_step *step, float *scratch)
 {
     const loss_rows rows = {batch, n, labels, scale};
-    return (type == GPU_F32 ? loss_of<false, float> : loss_of<false, gpu_bf16>)(stream, rows, outputs, doutputs, result,
-                                                                                scratch);
+    return (type == GPU_F32 ? loss_of<false, float> : loss_of<false, gpu_bf16>)(stream, rows, outputs, doutputs,
+                                                                                loss_place{result, step}, scratch);
 }

@@ -273,14 +273,14 @@ static base_status ops_softmax_cross_entropy_gpu(ops_context *self, int64_t batc
                                                  const int32_t *labels, float scale, void *dlogits, double result[2])
 {
     return gpu_launched(gpu_softmax_cross_entropy(self->stream, self->type, batch, n, logits, labels, scale, dlogits,
-                                                  result, self->scratch));
+                                                  result, self->step, self->scratch));
 }
 
 static base_status ops_mean_squared_error_gpu(ops_context *self, int64_t batch, int64_t n, const void *outputs,
                                               const int32_t *labels, float scale, void *doutputs, double result[2])
 {
     return gpu_launched(gpu_mean_squared_error(self->stream, self->type, batch, n, outputs, labels, scale, doutputs,
-                                               result, self->scratch));
+                                               result, self->step, self->scratch));
 }
 
 static base_status ops_sgd_update_gpu(ops_context *self, const ops_sgd *op, int64_t count, const float *g, float *p,
@@ -307,11 +307,11 @@ static base_status ops_clip_gpu(ops_context *self, double clip_norm, const doubl
 }
 
 static base_status ops_gather_samples_gpu(ops_context *self, int64_t batch, int64_t size, int64_t c,
-                                          const uint8_t *pixels, const int32_t *all_labels, const int64_t *sample,
+                                          const uint8_t *pixels, const int32_t *all_labels, int chosen,
                                           const float *scale, const float *shift, void *x, int32_t *labels)
 {
-    return gpu_launched(gpu_gather_samples(self->stream, self->type, batch, size, c, pixels, all_labels, sample, scale,
-                                           shift, x, labels));
+    return gpu_launched(gpu_gather_samples(self->stream, self->type, batch, size, c, pixels, all_labels,
+                                           chosen ? self->step : NULL, scale, shift, x, labels));
 }
 
 const ops_table ops_gpu = {

@@ -32,7 +32,8 @@ static void forward_case(gpu_type type, ops_activation a, shape s, int with_bias
         want_z[i] = (double)x[i] + (with_bias ? (double)b[i % s.n] : 0.0);
         want_y[i] = ops_reference_activate(a, want_z[i]);
     }
-    GPU_TEST(gpu_bias_activation(gpu_test_stream, type, a, s.rows, s.n, with_bias ? bias : NULL, NULL, y, with_z ? z : NULL));
+    GPU_TEST(gpu_bias_activation(gpu_test_stream, type, a, s.rows, s.n, with_bias ? bias : NULL, NULL, y,
+                                 with_z ? z : NULL));
     gpu_test_near("y", type, y, want_y, count);
     if (with_z)
         gpu_test_near("z", type, z, want_z, count);

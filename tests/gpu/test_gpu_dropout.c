@@ -185,10 +185,11 @@ static void gather_case(gpu_type type, const data_set *d)
     }
     const uint8_t *device_pixels = gpu_test_upload(pixels, (size_t)(bytes + d->offset));
     void *device_labels = gpu_test_upload(labels, (size_t)d->samples * sizeof *labels);
-    void *device_sample = gpu_test_upload(sample, (size_t)d->batch * sizeof *sample);
+    const ops_step step = {.samples = gpu_test_upload(sample, (size_t)d->batch * sizeof *sample)};
+    const ops_step *device_step = d->whole ? NULL : gpu_test_upload(&step, sizeof step);
     void *x = gpu_test_tensor(type, count), *got = gpu_test_memory((size_t)d->batch * sizeof *labels);
     GPU_TEST(gpu_gather_samples(gpu_test_stream, type, d->batch, d->size, d->c, device_pixels + d->offset,
-                                device_labels, d->whole ? NULL : device_sample, device_scale, device_shift, x, got));
+                                device_labels, device_step, device_scale, device_shift, x, got));
     gpu_test_near("x", type, x, want, count);
     gpu_test_same("labels", got, want_labels, (size_t)d->batch * sizeof *labels);
     gpu_test_end(NULL);

@@ -58,7 +58,7 @@ static int is_right(const loss_case *l, int64_t row)
 static gpuError_t run_loss(const loss_case *l, void *dx, double *result, float *scratch)
 {
     return (l->softmax ? gpu_softmax_cross_entropy : gpu_mean_squared_error)(
-        gpu_test_stream, l->type, l->batch, l->n, l->x, l->labels, l->scale, dx, result, scratch);
+        gpu_test_stream, l->type, l->batch, l->n, l->x, l->labels, l->scale, dx, result, NULL, scratch);
 }
 
 /* An element's own size counts, not 1; what a label's element cancels is as large as the scale. */

@@ -183,8 +183,8 @@ static void net_run(const net *n)
     const ops_dense one = {PIXELS, HIDDEN, OPS_RELU}, two = {HIDDEN, CLASSES, OPS_IDENTITY};
     const ops_sgd sgd = {.momentum = 0.9f, .weight_decay = 1e-3f};
     ops_context *self = n->t->self;
-    GPU_OPS(ops_gpu.gather_samples(self, BATCH, PIXELS, 1, n->pixels, n->all_labels, n->sample, n->scale, n->shift,
-                                   n->x, n->labels));
+    GPU_OPS(ops_gpu.gather_samples(self, BATCH, PIXELS, 1, n->pixels, n->all_labels, 1, n->scale, n->shift, n->x,
+                                   n->labels));
     GPU_OPS(ops_gpu.dense_forward(self, &one, BATCH, n->x, n->p + W1, n->p + B1, n->h, NULL));
     GPU_OPS(ops_gpu.dropout_forward(self, BATCH, HIDDEN, 0.3f, 7, 1025, n->h, n->h, n->mask));
     GPU_OPS(ops_gpu.dense_forward(self, &two, BATCH, n->h, n->p + W2, n->p + B2, n->y, NULL));
@@ -201,8 +201,12 @@ static void net_run(const net *n)
 
 static void begin(const net *n, int s)
 {
-    const ops_step step = {
-        .step = (uint64_t)s, .update = s + 1, .lr = 0.1f / (float)(s + 1), .grad_scale = 1.0f, .first_sample = 100 * s};
+    const ops_step step = {.step = (uint64_t)s,
+                           .update = s + 1,
+                           .lr = 0.1f / (float)(s + 1),
+                           .grad_scale = 1.0f,
+                           .first_sample = 100 * s,
+                           .samples = n->sample};
     int64_t sample[BATCH];
     for (int i = 0; i < BATCH; i++)
         sample[i] = (s * 17 + i * 5) % SAMPLES;

@@ -104,9 +104,11 @@ static int same_batch(run_job *job, run_feed *feed, run_feed *host, size_t eleme
     static float x[4096];
     static int32_t labels[64];
     const base_device_table *table = job->device_table;
-    int good = run_feed_next(feed, &batch) == BASE_OK && run_feed_gather(feed, &batch) == BASE_OK &&
-               run_feed_next(host, &wanted) == BASE_OK && batch.count == wanted.count &&
-               batch.first_sample == wanted.first_sample && batch.global_count == wanted.global_count;
+    int good = run_feed_next(feed, &batch) == BASE_OK &&
+               job->ops->begin_step(job->context, &(ops_step){.samples = batch.samples}) == BASE_OK &&
+               run_feed_gather(feed, &batch) == BASE_OK && run_feed_next(host, &wanted) == BASE_OK &&
+               batch.count == wanted.count && batch.first_sample == wanted.first_sample &&
+               batch.global_count == wanted.global_count;
     size_t count = good ? (size_t)batch.count : 0;
     good = good && table->copy(job->device, job->stream, x, batch.x, count * elements * sizeof(float)) == BASE_OK &&
            table->copy(job->device, job->stream, labels, batch.labels, count * sizeof *labels) == BASE_OK &&
