@@ -9,11 +9,14 @@
 #include "gpu_blas.h"
 #include "gpu_device.h"
 #include "gpu_kernels.h"
+#include "gpu_small.h"
 
 struct ops_context {
     gpuStream_t stream;
     gpu_type type; /* of the tensors */
     gpu_blas *blas;
+    uint32_t *arrivals; /* of gpu_small, GPU_SMALL_TILES; NULL: all products are the library's */
+    int exact;          /* products of fp32, not TF32 */
     ops_step *step; /* in device memory */
     float *scratch; /* GPU_SCRATCH_FLOATS; of the running slot */
     void *patches;  /* a convolution's, of `patch_bytes`; of the running slot */

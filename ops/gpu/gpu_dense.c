@@ -96,14 +96,50 @@ static gpu_epilogue epilogue_of(ops_activation activation, const float *b)
     return b ? GPU_EPILOGUE_BIAS : GPU_EPILOGUE_NONE;
 }
 
+/* ---- small products ---- */
+
+/* 1 where gpu_small takes the product; *small is it, without what comes before and after. */
+static int is_small(const ops_context *self, const gpu_product *p, gpu_small *small)
+{
+    if (!self->arrivals || p->type != GPU_F32)
+        return 0;
+    *small = (gpu_small){.trans_a = p->trans_a,
+                         .trans_b = p->trans_b,
+                         .accumulate = p->accumulate,
+                         .m = p->m,
+                         .n = p->n,
+                         .k = p->k,
+                         .lda = p->lda,
+                         .ldb = p->ldb,
+                         .ldc = p->ldc,
+                         .a = p->a,
+                         .b = p->b,
+                         .c = p->c};
+    return gpu_small_can(small);
+}
+
+static base_status multiply_small(const ops_context *self, int count, const gpu_small *products)
+{
+    return gpu_launched(gpu_small_multiply(self->stream, self->exact, count, products, self->scratch, self->arrivals));
+}
+
+/* ---- layers ---- */
+
 base_status gpu_layer_forward(ops_context *self, ops_activation activation, const gpu_drop *drop, int64_t m, int64_t n,
                               int64_t k, const void *x, const float *w, const float *b, void *y, void *z)
 {
     const int keeps = ops_activation_keeps_input(activation);
     gpu_product product = gpu_product_forward(self, m, n, k, x, w, keeps ? z : y);
     const void *bias = gpu_operand(self, b);
+    gpu_small small;
     if (m == 0)
         return BASE_OK;
+    if (rides_on_product(activation) && is_small(self, &product, &small)) {
+        small.bias = b;
+        small.relu = activation == OPS_RELU;
+        small.drop = drop;
+        return multiply_small(self, 1, &small);
+    }
     product.epilogue = epilogue_of(activation, b);
     product.bias = (void *)bias;
     if (!drop && gpu_blas_can(self->blas, &product)) {
@@ -146,10 +182,8 @@ static base_status zero(ops_context *self, float *x, int64_t count)
     return gpu_launched(gpuMemsetAsync(x, 0, (size_t)count * sizeof *x, self->stream));
 }
 
-static base_status backward_weights(ops_context *self, const ops_dense *op, int64_t m, const void *x, const void *dz,
-                                    float *dw, float *db)
+static base_status backward_weights(ops_context *self, const ops_dense *op, gpu_product product, float *db)
 {
-    gpu_product product = gpu_product_weights(self, m, op->n, op->k, x, dz, dw, 0);
     if (db) {
         product.epilogue = GPU_EPILOGUE_BIAS_GRADIENT;
         product.bias = db;
@@ -157,20 +191,18 @@ static base_status backward_weights(ops_context *self, const ops_dense *op, int6
             return gpu_blas_multiply(self->blas, self->stream, &product);
         product.epilogue = GPU_EPILOGUE_NONE;
         product.bias = NULL;
-        BASE_TRY(gpu_launched(gpu_bias_activation_backward(self->stream, self->type, OPS_IDENTITY, m, op->n, NULL, NULL,
-                                                           (void *)dz, db, self->scratch)));
+        BASE_TRY(gpu_launched(gpu_bias_activation_backward(self->stream, self->type, OPS_IDENTITY, product.k, op->n,
+                                                           NULL, NULL, (void *)product.b, db, self->scratch)));
     }
     return gpu_blas_multiply(self->blas, self->stream, &product);
 }
 
-static base_status backward_data(ops_context *self, const ops_dense *op, int64_t m, const void *x, const float *w,
-                                 const void *dz, void *dx, int accumulate)
+static base_status backward_data(ops_context *self, const ops_dense *op, const gpu_product *product, const void *x)
 {
-    const gpu_product product = gpu_product_data(self, m, op->n, op->k, dz, w, dx, accumulate);
-    BASE_TRY(gpu_blas_multiply(self->blas, self->stream, &product));
+    BASE_TRY(gpu_blas_multiply(self->blas, self->stream, product));
     if (op->fusion.gate == 0.0f)
         return BASE_OK;
-    return gpu_launched(gpu_gate(self->stream, self->type, m * op->k, op->fusion.gate, x, dx));
+    return gpu_launched(gpu_gate(self->stream, self->type, product->m * op->k, op->fusion.gate, x, product->c));
 }
 
 base_status ops_dense_backward_gpu(ops_context *self, const ops_dense *op, int64_t m, const void *x, const float *w,
@@ -181,8 +213,17 @@ base_status ops_dense_backward_gpu(ops_context *self, const ops_dense *op, int64
         BASE_TRY(zero(self, dw, op->k * op->n));
         return db ? zero(self, db, op->n) : BASE_OK;
     }
+    const gpu_product weights = gpu_product_weights(self, m, op->n, op->k, x, dy, dw, 0);
+    const gpu_product data = gpu_product_data(self, m, op->n, op->k, dy, w, dx, accumulate);
+    gpu_small small[2];
     BASE_TRY(before_activation(self, op, m, y, z, dy));
+    if (is_small(self, &weights, &small[0]) && (!dx || is_small(self, &data, &small[1]))) {
+        small[0].column_sums = db;
+        small[1].gate = op->fusion.gate;
+        small[1].gated_by = x;
+        return multiply_small(self, dx ? 2 : 1, small);
+    }
     if (dx)
-        BASE_TRY(backward_data(self, op, m, x, w, dy, dx, accumulate));
-    return backward_weights(self, op, m, x, dy, dw, db);
+        BASE_TRY(backward_data(self, op, &data, x));
+    return backward_weights(self, op, weights, db);
 }

@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { WORKSPACE_BYTES = 256 << 20 };
 
@@ -24,6 +25,17 @@ static void release(void *memory)
         gpuFree(memory);
 }
 
+/* DDPT_GPU_SMALL=0 leaves all products to the library. */
+static base_status prepare_small(ops_context *self)
+{
+    const size_t nbytes = GPU_SMALL_TILES * sizeof *self->arrivals;
+    const char *wish = getenv("DDPT_GPU_SMALL");
+    if (wish && strcmp(wish, "0") == 0)
+        return BASE_OK;
+    BASE_TRY(allocate((void **)&self->arrivals, nbytes));
+    return gpu_launched(gpuMemsetAsync(self->arrivals, 0, nbytes, self->stream));
+}
+
 static base_status ops_open_gpu(const ops_options *options, ops_context **out)
 {
     ops_context *self = calloc(1, sizeof *self);
@@ -32,10 +44,12 @@ static base_status ops_open_gpu(const ops_options *options, ops_context **out)
     *out = self;
     self->stream = gpu_stream_of(options->stream);
     self->type = options->precision == OPS_BF16 ? GPU_BF16 : GPU_F32;
+    self->exact = options->precision == OPS_FP32;
     self->patch_bytes_most = options->workspace_bytes ? options->workspace_bytes : WORKSPACE_BYTES;
     gpu_blas_describe(self->libraries, sizeof self->libraries);
     BASE_TRY(gpu_blas_open(options->precision, &self->blas));
     BASE_TRY(allocate((void **)&self->step, sizeof *self->step));
+    BASE_TRY(prepare_small(self));
     return allocate((void **)&self->scratch, GPU_SCRATCH_FLOATS * sizeof(float));
 }
 
@@ -48,6 +62,7 @@ static void ops_close_gpu(ops_context **out)
     release(self->narrow);
     release(self->patches);
     release(self->scratch);
+    release(self->arrivals);
     release(self->step);
     gpu_blas_close(&self->blas);
     free(self);

@@ -52,7 +52,7 @@ struct meeting {
 
 struct warp {
     meeting point;
-    uint64_t bits[2][WARP]; /* by turns: lanes still read the one while others write the other */
+    gpu_emulator_words words[2][WARP]; /* by turns: lanes still read the one while others write the other */
     int turn[WARP];
 };
 
@@ -226,17 +226,22 @@ int gpu_emulator_lane()
     return self->running->thread % WARP;
 }
 
-uint64_t gpu_emulator_exchange(uint64_t bits, int from, const char *file, int line)
+const gpu_emulator_words *gpu_emulator_share(const gpu_emulator_words &own, const char *file, int line)
 {
     if (self->threads % WARP != 0)
         give_up("shuffles in a warp that is not full", file, line);
-    if (from < 0 || from >= WARP)
-        give_up("shuffles from a lane outside its warp", file, line);
     warp &w = self->warps[self->running->thread / WARP];
     int lane = gpu_emulator_lane(), turn = w.turn[lane]++ % 2;
-    w.bits[turn][lane] = bits;
+    w.words[turn][lane] = own;
     meet(w.point, WARP, file, line);
-    return w.bits[turn][from];
+    return w.words[turn];
+}
+
+uint64_t gpu_emulator_exchange(uint64_t bits, int from, const char *file, int line)
+{
+    if (from < 0 || from >= WARP)
+        give_up("shuffles from a lane outside its warp", file, line);
+    return gpu_emulator_share(gpu_emulator_words{{bits}}, file, line)[from].word[0];
 }
 
 void gpu_emulator_run(const dim3 &blocks, const dim3 &threads, bool backwards, const std::function<void()> &kernel)

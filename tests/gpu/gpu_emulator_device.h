@@ -69,7 +69,12 @@ extern thread_local gpu_emulator_place gpu_emulator_here;
 
 /* Waits until all threads of the block are on this line. */
 void gpu_emulator_meet(const char *file, int line);
-/* The bits that lane `from` of this warp brings; all 32 take part, on the same line. */
+/* What each lane of this warp brings, until this lane's next call; all 32 take part, on the same line. */
+struct gpu_emulator_words {
+    uint64_t word[3];
+};
+const gpu_emulator_words *gpu_emulator_share(const gpu_emulator_words &own, const char *file, int line);
+/* The bits that lane `from` brings. */
 uint64_t gpu_emulator_exchange(uint64_t bits, int from, const char *file, int line);
 int gpu_emulator_lane();
 
