@@ -119,6 +119,13 @@ static size_t bucket_grain(const run_job *self)
     return self->sharded && self->ops->asynchronous ? (size_t)SLICE_GRAIN * (size_t)self->info.size : 1;
 }
 
+/* A lone rank has nobody to sum with while it computes: a device updates everything at once. */
+static size_t bucket_bytes(const run_job *self)
+{
+    return self->ops->asynchronous && self->info.size == 1 ? SIZE_MAX
+                                                           : run_job_bucket_bytes(self->config, self->graph);
+}
+
 static base_status build_model(run_job *self)
 {
     int64_t test_share = run_sampler_share_max(&self->test_sampler);
@@ -129,7 +136,7 @@ static base_status build_model(run_job *self)
     run_plan_options plan = {.batch = share > test_share ? share : test_share,
                              .global_batch = self->config->train.batch,
                              .bucket_grain = bucket_grain(self),
-                             .bucket_bytes = run_job_bucket_bytes(self->config, self->graph),
+                             .bucket_bytes = bucket_bytes(self),
                              .operands_travel = comm_group_kind(self->group) == COMM_MPI,
                              .element_bytes = self->ops->element_bytes(self->context),
                              .joint_sums = self->ops->joint_sums,
