@@ -26,6 +26,7 @@ struct run_report {
     int64_t resumed_from;
     char date[32];
     double startup_s;
+    int64_t log_every; /* in effect */
     run_stats *stats;
     json_t *hosts;
     run_steps *steps;
@@ -75,11 +76,12 @@ static base_status create_on_root(run_report *self, const run_report_options *op
     self->command = base_arena_string(self->arena, options->command ? options->command : "");
     self->startup_s = options->startup_s;
     self->resumed_from = options->resumed_from;
+    self->log_every = self->job->config->train.log_every > 0 ? self->job->config->train.log_every : 1;
     BASE_TRY(run_stats_create(self->arena, self->job->total_steps, &self->stats));
     BASE_TRY(choose_folder(self, options->out));
     snprintf(self->record, sizeof self->record, "%s/run.json", self->folder);
     int64_t kept = options->same_folder ? options->resumed_from : 0;
-    BASE_TRY(run_steps_open(self->folder, self->job->config->train.log_every, kept, &self->steps));
+    BASE_TRY(run_steps_open(self->folder, kept, &self->steps));
     /* Of a run before this one: a record must not pass for that of a run that is killed. */
     unlink(self->record);
     return BASE_OK;
@@ -121,6 +123,7 @@ void run_report_steps(run_report *self, const run_steps_line *line)
         return;
     run_stats_add(self->stats, line->steps, line->samples, line->phases);
     run_steps_add(self->steps, line);
+    self->log_every = line->every;
 }
 
 /* ---- run.json ---- */
@@ -204,6 +207,7 @@ static json_t *record_json(run_report *self, const run_report_result *result, in
     json_object_set_new(json, "precision", json_string(run_precision_name(config->train.precision)));
     json_object_set_new(json, "comm", json_string(comm_kind_name(comm_group_kind(job->group))));
     json_object_set_new(json, "sync", json_string(run_sync_name(job->sharded ? RUN_SYNC_SHARDED : RUN_SYNC_ALLREDUCE)));
+    json_object_set_new(json, "log_every", json_integer(self->log_every));
     json_object_set_new(json, "model", model_json(job->graph));
     json_object_set_new(json, "result", result_json(result, final));
     json_object_set_new(json, "checkpoint", checkpoint_json(self, &result->checkpoints));

@@ -54,7 +54,7 @@ near_number "$(field conv-cpu test_loss)" "$(field conv-gpu test_loss)" || fail 
 # Ranks that share the GPU: only where they may, through host memory, with the losses of one.
 expect 5 "$mpiexec" -n 2 "$ddpt" train $gpu --out shared conv.cfg
 err_has '^error: ranks 0 and 1 of .* would share the GPU .*--share-gpus'
-short="--set train.max_steps=40 --share-gpus"
+short="--set train.max_steps=40 --set train.log_every=1 --share-gpus"
 for ranks in 2 3; do
     train_into "conv-$ranks" $ranks $gpu $short conv.cfg
     comm_is "conv-$ranks" staged
@@ -79,7 +79,7 @@ err_has 'more ranks than GPUs'
 
 train_into bf16 1 $gpu --set train.precision=bf16 --set train.log_every=20 --set train.max_steps=100 dense.cfg
 awk -v loss="$(field bf16 train_loss)" 'BEGIN { exit !(loss < 1.8) }' || fail "bf16 trains from 2.3 to $(field bf16 train_loss) only"
-train_into tf32 1 $gpu --set train.precision=tf32 --set train.max_steps=10 dense.cfg
+train_into tf32 1 $gpu --set train.precision=tf32 --set train.max_steps=10 --set train.log_every=2 dense.cfg
 near dense-cpu tf32 0.01
 
 # A checkpoint of either goes on on the other, here in the middle of an epoch.
@@ -88,6 +88,7 @@ for way in cpu:gpu gpu:cpu; do
     train_into "$way" 1 --set "train.device=$from" --set train.max_steps=35 conv.cfg
     train_into "$way" 1 --set "train.device=$to" --set train.max_steps=60 --resume conv.cfg
     near conv-cpu "$way" 1e-3
+    [ "$(tail -n 1 "$way/steps.csv" | cut -d, -f1)" = 60 ] || fail "$way: the last line is not of the last step"
 done
 expect 0 "$ddpt" eval --set train.device=gpu conv.cfg --ckpt conv-cpu
 
