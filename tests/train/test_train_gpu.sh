@@ -92,6 +92,10 @@ for way in cpu:gpu gpu:cpu; do
 done
 expect 0 "$ddpt" eval --set train.device=gpu conv.cfg --ckpt conv-cpu
 
+# How far it scales: steps are timed in blocks, and so is the collective, on the device.
+expect 0 env DDPT_SHARE_GPUS=1 "$ddpt" scale $gpu --workers 1,2 --oversubscribe --repeats 1 --steps 40 --out scaled dense.cfg
+grep -q '"allreduce": \[{"bytes"' scaled/scaling.json || fail 'no collective was timed on the GPU'
+
 # A rank that stands still in the middle of a step, or is killed, ends the run within the bound.
 expect 6 env DDPT_FAILPOINT=rank-1:data:30:pause=60000 "$mpiexec" -n 3 "$ddpt" train $gpu --share-gpus --no-coordinator \
     --set train.stall_timeout=2 --out stalled dense.cfg
