@@ -215,13 +215,13 @@ static base_status run_loop(run_job *job, int64_t steps, scale_beat *beat, scali
 static base_status find_facts(const run_job *job, scale_trial_facts *facts)
 {
     char date[32];
-    json_t *hosts = NULL;
+    run_environment_places places = {0};
     facts->gradient_bytes = job->graph->parameters * (int64_t)sizeof(float);
-    BASE_TRY(run_environment_hosts(job->world, &hosts));
+    BASE_TRY(run_environment_find(job, &places));
     run_environment_date(date);
     if (job->info.rank == 0)
-        facts->environment = run_environment_json(job, hosts, command_line(), date);
-    json_decref(hosts);
+        facts->environment = run_environment_json(job, &places, command_line(), date);
+    run_environment_release(&places);
     return BASE_OK;
 }
 

@@ -28,7 +28,7 @@ struct run_report {
     double startup_s;
     int64_t log_every; /* in effect */
     run_stats *stats;
-    json_t *hosts;
+    run_environment_places places;
     run_steps *steps;
 };
 
@@ -96,7 +96,7 @@ base_status run_report_create(run_job *job, const run_report_options *options, r
     self->job = job;
     self->arena = arena;
     *out = self;
-    BASE_TRY(run_environment_hosts(job->world, &self->hosts));
+    BASE_TRY(run_environment_find(job, &self->places));
     return comm_world_agree(job->world, create_on_root(self, options));
 }
 
@@ -106,7 +106,7 @@ void run_report_destroy(run_report **out)
     if (!self)
         return;
     run_steps_close(&self->steps);
-    json_decref(self->hosts);
+    run_environment_release(&self->places);
     base_arena *arena = self->arena;
     base_arena_destroy(&arena);
     *out = NULL;
@@ -201,7 +201,7 @@ static json_t *record_json(run_report *self, const run_report_result *result, in
     json_object_set_new(json, "config", json_incref(config->echo));
     json_object_set_new(json, "config_digest", json_string(config->digest));
     json_object_set_new(json, "world_size", json_integer(job->info.size));
-    json_object_set_new(json, "hosts", json_incref(self->hosts));
+    json_object_set_new(json, "hosts", json_incref(self->places.hosts));
     json_object_set_new(json, "device", json_string(job->device_table->name));
     json_object_set_new(json, "threads_per_rank", json_integer(job->threads));
     json_object_set_new(json, "precision", json_string(run_precision_name(config->train.precision)));
@@ -212,7 +212,7 @@ static json_t *record_json(run_report *self, const run_report_result *result, in
     json_object_set_new(json, "result", result_json(result, final));
     json_object_set_new(json, "checkpoint", checkpoint_json(self, &result->checkpoints));
     json_object_set_new(json, "performance", performance_json(self, result, final));
-    json_object_set_new(json, "environment", run_environment_json(job, self->hosts, self->command, self->date));
+    json_object_set_new(json, "environment", run_environment_json(job, &self->places, self->command, self->date));
     return json;
 }
 

@@ -58,6 +58,7 @@ short="--set train.max_steps=40 --set train.log_every=1 --share-gpus"
 for ranks in 2 3; do
     train_into "conv-$ranks" $ranks $gpu $short conv.cfg
     comm_is "conv-$ranks" staged
+    tr -d ' \n' <"conv-$ranks/run.json" | grep -q "\"gpu_of_ranks\":\[{\"ranks\":\[0,$((ranks - 1))\]," || fail "conv-$ranks: not the GPU of each rank"
     near conv-cpu "conv-$ranks" 1e-4
 done
 DDPT_GPU_GRAPHS=0 train_into pieces 1 $gpu --set train.max_steps=40 dense.cfg
