@@ -92,9 +92,13 @@ for way in cpu:gpu gpu:cpu; do
     [ "$(tail -n 1 "$way/steps.csv" | cut -d, -f1)" = 60 ] || fail "$way: the last line is not of the last step"
 done
 expect 0 "$ddpt" eval --set train.device=gpu conv.cfg --ckpt conv-cpu
+expect 5 "$mpiexec" -n 2 "$ddpt" eval --set train.device=gpu conv.cfg --ckpt conv-cpu
+expect 0 "$mpiexec" -n 2 "$ddpt" eval --share-gpus --set train.device=gpu conv.cfg --ckpt conv-cpu
+expect 0 "$mpiexec" -n 2 "$ddpt" bench step --share-gpus --steps 10 $gpu conv.cfg
+out_has '(staged, allreduce), 1 GPU (emulated GPU), fp32, '
 
 # How far it scales: steps are timed in blocks, and so is the collective, on the device.
-expect 0 env DDPT_SHARE_GPUS=1 "$ddpt" scale $gpu --workers 1,2 --oversubscribe --repeats 1 --steps 40 --out scaled dense.cfg
+expect 0 "$ddpt" scale --share-gpus $gpu --workers 1,2 --oversubscribe --repeats 1 --steps 40 --out scaled dense.cfg
 grep -q '"allreduce": \[{"bytes"' scaled/scaling.json || fail 'no collective was timed on the GPU'
 
 # A rank that stands still in the middle of a step, or is killed, ends the run within the bound.
