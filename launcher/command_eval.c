@@ -79,7 +79,7 @@ static base_status eval(comm_world *world, const run_config *config, const eval_
     base_status status = run_job_create(world, config, RUN_JOB_EVALUATE, &job);
     if (status == BASE_OK) {
         command_catch_interrupt();
-        status = evaluate(&job, options->ckpt, &from, &result);
+        status = run_job_lose_device(&job, evaluate(&job, options->ckpt, &from, &result));
     }
     if (status == BASE_OK)
         status = comm_world_agree(world, job.info.rank == 0 ? print(&result, options->json) : BASE_OK);

@@ -44,7 +44,7 @@ typedef struct loop {
 /* `phases` are those of all `count` steps, at the end of which alone the ranks of a device have to meet. */
 static base_status take_block(loop *self, int64_t count, base_phases *phases)
 {
-    run_step_result result;
+    run_step_result result = {0};
     for (int64_t i = 1; i <= count; i++) {
         run_step_order order = {.step = self->step++, .meets = i == count};
         BASE_TRY(run_step_train(self->job, &order, phases, &result));
@@ -285,11 +285,11 @@ static base_status run_trial(comm_world *world, const run_config *config, int64_
     run_job job;
     base_status status = run_job_create(world, config, RUN_JOB_TRAIN, &job);
     if (status == BASE_OK)
-        status = run_loop(&job, steps, beat, trial);
+        status = run_job_lose_device(&job, run_loop(&job, steps, beat, trial));
     if (status == BASE_OK && facts)
         status = find_facts(&job, facts);
     if (status == BASE_OK && job.info.size > 1)
-        status = time_collective(&job, trial);
+        status = run_job_lose_device(&job, time_collective(&job, trial));
     /* What is left of a group that lost a rank cannot be taken down together. */
     if (status != BASE_PEER)
         run_job_destroy(&job);

@@ -385,7 +385,7 @@ base_status run_train(run_job *job, const run_train_options *options, run_outcom
         begin_watch(&self, options->observer);
         double began = base_time_now();
         run_progress_start(&self.progress, job, self.at.step);
-        status = train(&self);
+        status = run_job_lose_device(job, train(&self));
         run_progress_end(&self.progress);
         outcome->seconds = base_time_now() - began;
         if (options->observer)
