@@ -124,7 +124,8 @@ void comm_group_destroy(comm_group **self); /* Collective, waits for nobody; sla
 comm_kind comm_group_kind(const comm_group *self);
 int comm_group_rank(const comm_group *self);
 int comm_group_size(const comm_group *self);
-const char *comm_kind_name(comm_kind kind); /* "auto", "local", "shm", "mpi", "nccl", "staged" */
+const comm_device *comm_group_device(const comm_group *self); /* as it was created with; table NULL: the host */
+const char *comm_kind_name(comm_kind kind);                   /* "auto", "local", "shm", "mpi", "nccl", "staged" */
 
 /* Local. 1: requests on slabs put work on the device alone, so that they may be captured into a graph together with
  * what is computed. */

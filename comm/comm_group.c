@@ -122,6 +122,11 @@ void comm_group_destroy(comm_group **self)
     *self = NULL;
 }
 
+const comm_device *comm_group_device(const comm_group *self)
+{
+    return &self->device;
+}
+
 int comm_group_can_capture(const comm_group *self)
 {
     return self->table->captures;

@@ -5,6 +5,21 @@
  * waits for neither, so that all of it can be captured into a graph. A rank that is lost shows when the host waits for
  * the device (comm_event_wait), where it asks NCCL how things are; then the communicator is aborted, which frees the
  * device. Small requests are the hosts' own.
+ *
+ * Communicators do not block (ncclConfig_t.blocking = 0), since only those can be aborted while their set-up or a
+ * connection hangs. What that asks for, with graphs (NCCL's sources 2.14 to 2.29, src/group.cc and src/init.cc; its
+ * user guide, "Using NCCL with CUDA Graphs"; PyTorch's ProcessGroupNCCL, pull requests 142291 and 191528):
+ * - A call may return before its kernel is on the stream: a thread of NCCL launches it, where it has to connect ranks
+ *   first, and since some version always. So every call is settled, by polling ncclCommGetAsyncError until it is no
+ *   longer ncclInProgress, before an event is recorded behind it or the communicator is used again. Polling asks
+ * nothing of CUDA and is allowed while a stream is captured.
+ * - That thread calls what a global capture forbids, so steps are captured with cudaStreamCaptureModeThreadLocal
+ *   (gpu_device.c); the launch itself goes into the capture whichever thread makes it.
+ * - The first step of a shape is not captured (run_replay.h), so that ranks are connected before. Captured or not is
+ * the same on all ranks, as the sizes of a step are the same.
+ * - Destroying and aborting a communicator wait for the graphs that hold its work (commDestroySync: "keep polling until
+ *   all graphs referencing us die"). A job destroys its graphs before its group. When a rank is lost they are still
+ * there and under way, so the abort, whose flag ends the kernels, is left to a thread, and nobody waits for it.
  */
 #include "comm_nccl.h"
 
@@ -201,12 +216,12 @@ static base_status comm_open_nccl(comm_group *group)
     return settle(group, OPEN_TIMEOUT_MS, "the set-up of NCCL");
 }
 
-/* Nothing is under way in a group that is well, and an abort waits for nobody. */
+/* A communicator that was given up is no longer here. */
 static void comm_close_nccl(comm_group *group)
 {
     const comm_device *device = &group->device;
     nccl *self = group->backend;
-    self->table->abort(&self->comm);
+    self->table->close(&self->comm);
     for (int i = 0; i < COMM_REQUEST_MAX; i++)
         device->table->event_destroy(device->device, &self->operations[i].done);
     device->table->event_destroy(device->device, &self->ready);

@@ -1,8 +1,8 @@
 /* comm_nccl.h: what the NCCL back end of a group (comm_nccl.c) asks of the GPU plug-in (comm/gpu), which knows NCCL or
  * RCCL. One const table; comm.h's groups are given it with their device.
  *
- * Nothing here waits. After open, and after every call that puts work on a stream, the communicator is busy until poll
- * says otherwise; only then is the work on the stream. All ranks make the same calls in the same order.
+ * Nothing here waits but close. After open, and after every call that puts work on a stream, the communicator is busy
+ * until poll says otherwise; only then is the work on the stream. All ranks make the same calls in the same order.
  */
 #ifndef COMM_NCCL_H
 #define COMM_NCCL_H
@@ -22,7 +22,10 @@ typedef struct comm_nccl_table {
     base_status (*open)(const comm_nccl_id *id, int size, int rank, comm_nccl **self);
     /* BASE_PEER: another rank or the way to it is lost. */
     base_status (*poll)(comm_nccl *self, int *busy);
-    void (*abort)(comm_nccl **self); /* ends what is under way and waits for no other rank; takes NULL */
+    /* Nothing is under way on any rank, and graphs that hold work of the communicator are gone. Takes NULL. */
+    void (*close)(comm_nccl **self);
+    /* A rank is lost: what is under way ends in a while, graphs or not; the memory is not given back. Takes NULL. */
+    void (*abort)(comm_nccl **self);
 
     /* In place, in device memory; sums. */
     base_status (*all_reduce)(comm_nccl *self, base_stream *stream, void *data, size_t count, comm_type type);

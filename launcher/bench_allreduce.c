@@ -195,7 +195,8 @@ base_status bench_allreduce(int argc, char **argv)
     BASE_TRY(command_open_world(&world));
     const comm_world_info *info = comm_world_get_info(world);
     json_t *points = json_array();
-    base_status status = bench_collective_open(world, options.kind, most_bytes(&options) / sizeof(float), &self);
+    base_status status =
+        bench_collective_open(world, options.kind, &(comm_device){0}, most_bytes(&options) / sizeof(float), &self);
     if (status == BASE_OK)
         status = measure_all(&self, info, &options, points);
     if (status == BASE_OK && options.json && info->rank == 0)

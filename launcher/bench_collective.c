@@ -7,13 +7,15 @@
 
 enum { ITERATIONS_LEAST = 5, ITERATIONS_MOST = 1000, TIMEOUT_MS = 60 * 1000 };
 
-base_status bench_collective_open(comm_world *world, comm_kind kind, size_t count_max, bench_collective *self)
+base_status bench_collective_open(comm_world *world, comm_kind kind, const comm_device *device, size_t count_max,
+                                  bench_collective *self)
 {
-    *self = (bench_collective){0};
+    *self = (bench_collective){.device = *device};
     BASE_TRY(base_arena_create(&self->arena, "benchmark"));
     self->times = BASE_NEW_ARRAY(self->arena, double, ITERATIONS_MOST);
-    BASE_TRY(comm_world_agree(world, self->times ? BASE_OK : BASE_ERROR));
-    comm_group_options group = {.kind = kind, .timeout_ms = TIMEOUT_MS};
+    self->values = BASE_NEW_ARRAY(self->arena, float, count_max);
+    BASE_TRY(comm_world_agree(world, self->times && self->values ? BASE_OK : BASE_ERROR));
+    comm_group_options group = {.kind = kind, .timeout_ms = TIMEOUT_MS, .device = *device};
     BASE_TRY(comm_group_create(world, &group, &self->group));
     BASE_TRY(comm_slab_create(self->group, COMM_SLAB_OWN, COMM_F32, count_max, &self->gradients));
     return comm_slab_create(self->group, COMM_SLAB_ONE, COMM_F32, count_max, &self->params);
@@ -40,17 +42,30 @@ static base_status run_once(bench_collective *self, bench_form form, size_t coun
     return comm_request_wait(&request);
 }
 
+/* Between the memory of the host and that of the device. */
+static base_status move(bench_collective *self, void *to, const void *from, size_t count)
+{
+    const comm_device *device = &self->device;
+    if (device->table)
+        BASE_TRY(device->table->copy(device->device, device->stream, to, from, count * sizeof(float)));
+    else
+        memcpy(to, from, count * sizeof(float));
+    return comm_group_synchronize(self->group);
+}
+
 base_status bench_collective_check(bench_collective *self, size_t count)
 {
-    float *data = comm_slab_data(self->gradients);
     int size = comm_group_size(self->group);
     for (size_t i = 0; i < count; i++)
-        data[i] = (float)(comm_group_rank(self->group) + 1);
+        self->values[i] = (float)(comm_group_rank(self->group) + 1);
+    BASE_TRY(move(self, comm_slab_data(self->gradients), self->values, count));
     BASE_TRY(run_once(self, BENCH_ALLREDUCE, count));
+    BASE_TRY(move(self, self->values, comm_slab_data(self->gradients), count));
     size_t wrong = 0;
     for (size_t i = 0; i < count; i++)
-        wrong += data[i] != 0.5f * (float)size * (float)(size + 1);
-    memset(data, 0, count * sizeof *data);
+        wrong += self->values[i] != 0.5f * (float)size * (float)(size + 1);
+    memset(self->values, 0, count * sizeof *self->values);
+    BASE_TRY(move(self, comm_slab_data(self->gradients), self->values, count));
     if (wrong)
         return BASE_FAIL(BASE_ERROR,
                          "the all-reduce of %zu floats gave %zu wrong sums: this is a bug of ddpt or of the MPI "
@@ -64,6 +79,7 @@ static base_status time_once(bench_collective *self, bench_form form, size_t cou
     BASE_TRY(comm_barrier(self->group));
     double began = base_time_now();
     BASE_TRY(run_once(self, form, count));
+    BASE_TRY(comm_group_synchronize(self->group));
     *seconds = base_time_now() - began;
     return BASE_OK;
 }

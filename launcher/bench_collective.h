@@ -17,13 +17,16 @@ typedef struct bench_timing {
 typedef struct bench_collective {
     base_arena *arena;
     comm_group *group;
+    comm_device device;
     comm_slab *gradients, *params;
     double *times;
+    float *values; /* (count_max), in host memory */
 } bench_collective;
 
-/* Collective. A group of its own, with room for vectors of up to `count_max` floats. On failure `self` may be closed,
- * unless a rank was lost. */
-base_status bench_collective_open(comm_world *world, comm_kind kind, size_t count_max, bench_collective *self);
+/* Collective. A group of its own over `device` (all zero: the host), with room for vectors of up to `count_max` floats.
+ * On failure `self` may be closed, unless a rank was lost. */
+base_status bench_collective_open(comm_world *world, comm_kind kind, const comm_device *device, size_t count_max,
+                                  bench_collective *self);
 void bench_collective_close(bench_collective *self); /* Collective */
 
 /* Collective. BASE_ERROR where an all-reduce of `count` floats gives wrong sums: a benchmark of those is worth nothing.

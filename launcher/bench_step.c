@@ -17,17 +17,17 @@ typedef struct step_options {
 
 static base_status parse(int argc, char **argv, step_options *options)
 {
-    static const struct option known[] = {{"steps", required_argument, NULL, 'n'},
-                                          {"set", required_argument, NULL, 's'},
-                                          {"json", no_argument, NULL, 'j'},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {NULL, 0, NULL, 0}};
+    static const struct option known[] = {
+        {"steps", required_argument, NULL, 'n'}, {"set", required_argument, NULL, 's'},
+        {"share-gpus", no_argument, NULL, 'g'},  {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},        {NULL, 0, NULL, 0}};
     options->steps = 100;
     opterr = 0;
     for (int c; (c = getopt_long(argc, argv, ":n:s:h", known, NULL)) != -1;) {
         switch (c) {
         case 'n': BASE_TRY(command_number("--steps", optarg, 2, 100000000, &options->steps)); break;
         case 's': BASE_TRY(command_sets_add(&options->sets, optarg)); break;
+        case 'g': command_share_gpus(); break;
         case 'j': options->json = 1; break;
         case 'h': options->help = 1; return BASE_OK;
         default: return command_bad_option("bench step", argv, optind);
@@ -67,9 +67,14 @@ static void print_text(const run_job *job, const run_performance *p, const run_e
 {
     printf("%s: %" PRId64 " parameters, batch %" PRId64 ", %" PRId64 " steps after the warm-up\n", job->config->name,
            job->graph->parameters, job->config->train.batch, p->steps);
-    printf("%d rank%s on %d node%s (%s, %s), %d thread%s each, %s\n\n", job->info.size, job->info.size == 1 ? "" : "s",
-           job->info.nodes, job->info.nodes == 1 ? "" : "s", comm_kind_name(comm_group_kind(job->group)),
-           sync_name(job), job->threads, job->threads == 1 ? "" : "s", job->ops->libraries(job->context));
+    printf("%d rank%s on %d node%s (%s, %s), ", job->info.size, job->info.size == 1 ? "" : "s", job->info.nodes,
+           job->info.nodes == 1 ? "" : "s", comm_kind_name(comm_group_kind(job->group)), sync_name(job));
+    if (job->choice.plugin)
+        printf("%d GPU%s (%s), %s", job->choice.gpus, job->choice.gpus == 1 ? "" : "s", job->choice.name,
+               run_precision_name(job->config->train.precision));
+    else
+        printf("%d thread%s each", job->threads, job->threads == 1 ? "" : "s");
+    printf(", %s\n\n", job->ops->libraries(job->context));
     printf("samples/s   %.1f\n", p->samples_per_second);
     printf("step, ms    min %.3f  p50 %.3f  p90 %.3f  mean %.3f\n", p->step_ms_min, p->step_ms_p50, p->step_ms_p90,
            p->step_ms_mean);
@@ -95,6 +100,9 @@ static base_status print_json(const run_job *job, const run_performance *p, cons
     json_object_set_new(json, "config_digest", json_string(job->config->digest));
     json_object_set_new(json, "world_size", json_integer(job->info.size));
     json_object_set_new(json, "nodes", json_integer(job->info.nodes));
+    json_object_set_new(json, "device", json_string(job->device_table->name));
+    json_object_set_new(json, "gpu", job->choice.plugin ? json_string(job->choice.name) : json_null());
+    json_object_set_new(json, "gpus", json_integer(job->choice.gpus));
     json_object_set_new(json, "threads_per_rank", json_integer(job->threads));
     json_object_set_new(json, "comm", json_string(comm_kind_name(comm_group_kind(job->group))));
     json_object_set_new(json, "sync", json_string(sync_name(job)));
@@ -124,7 +132,7 @@ static base_status bench(comm_world *world, const run_config *config, const step
         status = comm_world_agree(world, run_stats_create(job.arena, options->steps, &stats));
     if (status == BASE_OK) {
         command_catch_interrupt();
-        status = timed_steps(&job, options->steps, stats);
+        status = run_job_lose_device(&job, timed_steps(&job, options->steps, stats));
     }
     if (status == BASE_OK)
         status = comm_world_agree(world, job.info.rank == 0 ? print(&job, stats, options->json) : BASE_OK);

@@ -1,10 +1,16 @@
 #include "command.h"
 
+#include "run_device.h"
 #include "run_signal.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+
+void command_share_gpus(void)
+{
+    setenv(RUN_DEVICE_SHARE, "1", 1);
+}
 
 base_status command_sets_add(command_sets *self, const char *value)
 {

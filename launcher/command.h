@@ -47,6 +47,9 @@ int command_speaks(void);
 /* Write `json` to stdout, indented, and release it. */
 base_status command_print_json(json_t *json);
 
+/* --share-gpus: from now on ranks of this process, and of those that it starts, may share a GPU (run_device.h). */
+void command_share_gpus(void);
+
 /* --set key=value, given any number of times. */
 enum { COMMAND_SETS_MAX = 256 };
 typedef struct command_sets {

@@ -23,16 +23,15 @@ typedef struct evaluation {
 
 static base_status parse(int argc, char **argv, eval_options *options)
 {
-    static const struct option known[] = {{"ckpt", required_argument, NULL, 'k'},
-                                          {"set", required_argument, NULL, 's'},
-                                          {"json", no_argument, NULL, 'j'},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {NULL, 0, NULL, 0}};
+    static const struct option known[] = {{"ckpt", required_argument, NULL, 'k'}, {"set", required_argument, NULL, 's'},
+                                          {"share-gpus", no_argument, NULL, 'g'}, {"json", no_argument, NULL, 'j'},
+                                          {"help", no_argument, NULL, 'h'},       {NULL, 0, NULL, 0}};
     opterr = 0;
     for (int c; (c = getopt_long(argc, argv, ":s:h", known, NULL)) != -1;) {
         switch (c) {
         case 'k': options->ckpt = optarg; break;
         case 's': BASE_TRY(command_sets_add(&options->sets, optarg)); break;
+        case 'g': command_share_gpus(); break;
         case 'j': options->json = 1; break;
         case 'h': options->help = 1; return BASE_OK;
         default: return command_bad_option("eval", argv, optind);
@@ -80,7 +79,7 @@ static base_status eval(comm_world *world, const run_config *config, const eval_
     base_status status = run_job_create(world, config, RUN_JOB_EVALUATE, &job);
     if (status == BASE_OK) {
         command_catch_interrupt();
-        status = evaluate(&job, options->ckpt, &from, &result);
+        status = run_job_lose_device(&job, evaluate(&job, options->ckpt, &from, &result));
     }
     if (status == BASE_OK)
         status = comm_world_agree(world, job.info.rank == 0 ? print(&result, options->json) : BASE_OK);
@@ -119,6 +118,7 @@ const command command_eval = {
         "\n"
         "      --ckpt DIR      a run's folder, its ckpt folder, or the folder of one checkpoint\n"
         "  -s, --set KEY=VALUE override a key of the config, e.g. --set data.path=other; may be repeated\n"
+        "      --share-gpus    more ranks than GPUs are no mistake: some share one\n"
         "      --json          the result as JSON (schema ddpt.eval.v1)\n"
         "  -h, --help          this text\n"
         "\n"

@@ -223,6 +223,8 @@ static base_status run(int argc, char **argv)
     BASE_TRY(scale_options_parse(argc, argv, &self.options));
     if (self.options.help)
         return fputs(command_scale.usage, stdout) < 0 ? BASE_ERROR : BASE_OK;
+    if (self.options.share_gpus)
+        command_share_gpus();
     int in_job = self.options.trials_only || strcmp(comm_launcher_detect().name, "none") != 0;
     base_status status = in_job ? inside(&self) : outside(&self);
     scaling_sweep_clear(&self.sweep);
@@ -245,7 +247,8 @@ const command command_scale = {
         "                      or inside a job its ranks)\n"
         "      --strong        train.batch is shared by the workers (the default)\n"
         "      --weak          train.batch is the batch of one worker: n workers have n times as much\n"
-        "  -n, --steps N       steps that a trial counts (default: what takes about 3 s, 20 at least, 2000 at most)\n"
+        "  -n, --steps N       steps that a trial counts (default: what takes about 3 s, 20 at least, on the\n"
+        "                      cpu 2000 at most)\n"
         "      --repeats N     trials of each number of workers, at most (default: 3); after two, one whose step is\n"
         "                      known to 1 % gets no more\n"
         "  -s, --set KEY=VALUE override a key of the config; may be repeated\n"
@@ -256,6 +259,7 @@ const command command_scale = {
         "      --target-efficiency E  from where on more workers are not worth it (default: 0.7)\n"
         "      --predict LIST  numbers of workers to predict (default: 2, 4 and 16 times the largest)\n"
         "      --oversubscribe count points in the fits although their workers share cores\n"
+        "      --share-gpus    more workers than GPUs are no mistake: some share one\n"
         "      --json          scaling.json on stdout as well\n"
         "      --trials-only FILE  measure and write the trials to FILE, in the form of scaling.json, in place of a\n"
         "                      report: what the jobs of `ddpt scale` do\n"

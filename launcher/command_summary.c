@@ -14,13 +14,13 @@ typedef struct summary_options {
     int ranks, json, help;
 } summary_options;
 
-/* The model and what it costs on `ranks` ranks of one node. */
+/* The model and what it costs on `ranks` ranks of one node, on GPUs where the configuration insists on them. */
 typedef struct summary {
     base_arena *arena;
     const run_config *config;
     const run_graph *graph;
     const run_plan *plan;
-    int ranks, sharded;
+    int ranks, sharded, on_gpus;
     int64_t share;             /* samples a rank and step at most */
     size_t parameter_bytes;    /* of the slab */
     int parameter_copies_node; /* 1: the node's ranks share one copy */
@@ -28,7 +28,8 @@ typedef struct summary {
     size_t operand_bytes;      /* of the slab of joint sums */
     int operand_copies_node;
     size_t optimizer_bytes; /* of the rank that has most */
-    size_t input_bytes;     /* the loader's two batches */
+    size_t input_bytes;     /* the loader's two batches; on a GPU the one at work */
+    size_t narrow_bytes;    /* bf16 copy of the parameters, beside those that are updated */
 } summary;
 
 static base_status parse(int argc, char **argv, summary_options *options)
@@ -76,6 +77,35 @@ static size_t updated_elements(const summary *self)
     return elements;
 }
 
+static int shares_memory(const summary *self)
+{
+    run_comm comm = self->config->train.comm;
+    return !self->on_gpus && self->ranks > 1 && (comm == RUN_COMM_SHM || comm == RUN_COMM_AUTO);
+}
+
+/* As run_job decides for ranks that share a node. */
+static base_status build_plan(summary *self, const run_backward *backward)
+{
+    const run_config_train *train = &self->config->train;
+    int narrow = self->on_gpus && train->precision == RUN_PRECISION_BF16;
+    run_plan_options plan = {.batch = self->share,
+                             .global_batch = train->batch,
+                             .bucket_grain = self->sharded && self->on_gpus ? 64 * (size_t)self->ranks : 1,
+                             .bucket_bytes = run_job_bucket_bytes(self->config, self->graph),
+                             .operands_travel = self->ranks > 1 && !shares_memory(self),
+                             .element_bytes = narrow ? sizeof(uint16_t) : sizeof(float),
+                             .joint_sums = !self->on_gpus,
+                             .wide_sums = !self->on_gpus};
+    BASE_TRY(run_plan_build(self->graph, backward, &plan, self->arena, &self->plan));
+    self->narrow_bytes = narrow ? self->plan->param_elements * sizeof(uint16_t) : 0;
+    int64_t values = self->share * base_shape_count(self->config->model.input);
+    /* Beside a batch of a GPU lie labels and the samples' numbers. */
+    self->input_bytes =
+        self->on_gpus ? (size_t)values * plan.element_bytes + (size_t)self->share * (sizeof(int32_t) + sizeof(int64_t))
+                      : 2 * (size_t)values * sizeof(float);
+    return BASE_OK;
+}
+
 static base_status build(const run_config *config, int ranks, summary *self)
 {
     const run_config_train *train = &config->train;
@@ -87,36 +117,28 @@ static base_status build(const run_config *config, int ranks, summary *self)
                          config->path, train->batch, ranks);
     self->config = config;
     self->ranks = ranks;
+    self->on_gpus = train->device == RUN_DEVICE_GPU;
     self->share = (train->batch + ranks - 1) / ranks;
     BASE_TRY(base_arena_create(&self->arena, "summary"));
     BASE_TRY(run_graph_build(config, known_classes(&config->data), self->arena, &self->graph));
     BASE_TRY(run_backward_build(self->graph, self->arena, &backward));
-    /* As run_job decides for ranks that share a node. */
-    int shm = ranks > 1 && (train->comm == RUN_COMM_SHM || train->comm == RUN_COMM_AUTO);
-    run_plan_options plan = {.batch = self->share,
-                             .global_batch = train->batch,
-                             .bucket_bytes = run_job_bucket_bytes(config, self->graph),
-                             .operands_travel = ranks > 1 && !shm,
-                             .element_bytes = sizeof(float),
-                             .joint_sums = 1,
-                             .wide_sums = 1};
-    BASE_TRY(run_plan_build(self->graph, backward, &plan, self->arena, &self->plan));
+    int shm = shares_memory(self);
     self->sharded = train->sync == RUN_SYNC_SHARDED || (train->sync == RUN_SYNC_AUTO && shm);
+    BASE_TRY(build_plan(self, backward));
     self->parameter_copies_node = self->sharded && shm ? 1 : ranks;
     self->parameter_bytes = self->plan->param_elements * sizeof(float);
     self->gradient_bytes = self->parameter_bytes + self->plan->wide_elements * sizeof(double);
     self->operand_bytes = self->plan->operand_elements * sizeof(float);
     self->operand_copies_node = shm ? 1 : ranks;
     self->optimizer_bytes = updated_elements(self) * sizeof(float) * (size_t)run_optim_states(&train->optimizer);
-    self->input_bytes = 2 * (size_t)(self->share * base_shape_count(config->model.input)) * sizeof(float);
     return BASE_OK;
 }
 
 /* Memory of one rank; a copy of the parameters that all share counts in parts. */
 static size_t rank_bytes(const summary *self)
 {
-    return self->parameter_bytes * (size_t)self->parameter_copies_node / (size_t)self->ranks + self->gradient_bytes +
-           self->optimizer_bytes + self->plan->activation_bytes +
+    return self->parameter_bytes * (size_t)self->parameter_copies_node / (size_t)self->ranks + self->narrow_bytes +
+           self->gradient_bytes + self->optimizer_bytes + self->plan->activation_bytes +
            self->operand_bytes * (size_t)self->operand_copies_node / (size_t)self->ranks + self->input_bytes;
 }
 
@@ -210,10 +232,13 @@ static void print_text(const summary *self)
     printf("gradients                   %d bucket%s, sync %s\n\n", self->plan->bucket_count,
            self->plan->bucket_count == 1 ? "" : "s",
            run_sync_name(self->sharded ? RUN_SYNC_SHARDED : RUN_SYNC_ALLREDUCE));
-    printf("memory of a rank, %d rank%s on one node, %" PRId64 " sample%s each:\n", self->ranks,
-           self->ranks == 1 ? "" : "s", self->share, self->share == 1 ? "" : "s");
+    printf("memory of a rank, on %s, %d rank%s on one node, %" PRId64 " sample%s each:\n",
+           self->on_gpus ? "a GPU" : "the cpu", self->ranks, self->ranks == 1 ? "" : "s", self->share,
+           self->share == 1 ? "" : "s");
     print_bytes("parameters", self->parameter_bytes,
                 self->parameter_copies_node < self->ranks ? "one copy for all ranks of the node" : "");
+    if (self->narrow_bytes)
+        print_bytes("and in bf16", self->narrow_bytes, "");
     print_bytes("gradients", self->gradient_bytes, "");
     print_bytes("optimizer state", self->optimizer_bytes,
                 self->sharded && self->ranks > 1 ? "of the slice that the rank updates" : "");
@@ -223,7 +248,7 @@ static void print_text(const summary *self)
                 self->operand_copies_node < self->ranks
                     ? "inputs and gradients of dense layers, one copy for all ranks of the node"
                     : "inputs and gradients of dense layers");
-    print_bytes("input batches", self->input_bytes, "");
+    print_bytes(self->on_gpus ? "input batch" : "input batches", self->input_bytes, "");
     print_bytes("together", rank_bytes(self), "without the data set and the libraries' scratch");
 }
 
@@ -258,6 +283,7 @@ static json_t *memory_json(const summary *self)
     json_t *json = json_object();
     json_object_set_new(json, "parameters", json_integer((json_int_t)self->parameter_bytes));
     json_object_set_new(json, "parameter_copies_a_node", json_integer(self->parameter_copies_node));
+    json_object_set_new(json, "parameters_bf16", json_integer((json_int_t)self->narrow_bytes));
     json_object_set_new(json, "gradients", json_integer((json_int_t)self->gradient_bytes));
     json_object_set_new(json, "optimizer_state", json_integer((json_int_t)self->optimizer_bytes));
     json_object_set_new(json, "activations", json_integer((json_int_t)self->plan->activation_bytes));
@@ -280,6 +306,7 @@ static base_status print_json(const summary *self)
     json_object_set_new(json, "flops_forward_per_sample", json_integer(self->graph->flops_forward));
     json_object_set_new(json, "flops_train_per_sample", json_integer(self->graph->flops_train));
     json_object_set_new(json, "batch", json_integer(self->config->train.batch));
+    json_object_set_new(json, "device", json_string(run_device_name(self->on_gpus ? RUN_DEVICE_GPU : RUN_DEVICE_CPU)));
     json_object_set_new(json, "ranks", json_integer(self->ranks));
     json_object_set_new(json, "batch_per_rank", json_integer(self->share));
     json_object_set_new(json, "buckets", json_integer(self->plan->bucket_count));
@@ -323,7 +350,9 @@ const command command_summary = {
         "\n"
         "Prints the model that CONFIG describes, layer by layer in the order of execution: output shape (C x H x W),\n"
         "parameters, multiplications and additions of a sample's forward pass; then the memory of a rank when\n"
-        "train.batch is shared by N ranks of one node. Needs neither data nor mpirun.\n"
+        "train.batch is shared by N ranks of one node, on GPUs for train.device = \"gpu\", else on the cpu. Needs "
+        "neither\n"
+        "data nor mpirun nor GPUs.\n"
         "\n"
         "  -n, --ranks N       ranks that share train.batch (default: 1)\n"
         "  -s, --set KEY=VALUE override a key of the config, e.g. --set train.sync=allreduce; may be repeated\n"

@@ -17,7 +17,7 @@ typedef struct train_options {
     const char *resume_path;  /* NULL: the newest of the run's folder */
     const char *after_resume; /* the word behind a --resume without =, if it is no option */
     const char *coordinator;
-    int no_coordinator, share_gpus;
+    int no_coordinator;
     command_sets sets;
     int help, help_config;
 } train_options;
@@ -76,14 +76,19 @@ static void take_restart(train_options *options)
 
 static base_status parse(int argc, char **argv, train_options *options)
 {
-    static const struct option known[] = {
-        {"out", required_argument, NULL, 'o'},           {"set", required_argument, NULL, 's'},
-        {"resume", optional_argument, NULL, 'r'},        {"auto-resume", no_argument, NULL, 'a'},
-        {"allow-config-change", no_argument, NULL, 'w'}, {"init-from", required_argument, NULL, 'i'},
-        {"again", required_argument, NULL, 'x'},         {"coordinator", required_argument, NULL, 'd'},
-        {"no-coordinator", no_argument, NULL, 'n'},      {"share-gpus", no_argument, NULL, 'g'},
-        {"help", no_argument, NULL, 'h'},
-        {"help-config", no_argument, NULL, 'c'},         {NULL, 0, NULL, 0}};
+    static const struct option known[] = {{"out", required_argument, NULL, 'o'},
+                                          {"set", required_argument, NULL, 's'},
+                                          {"resume", optional_argument, NULL, 'r'},
+                                          {"auto-resume", no_argument, NULL, 'a'},
+                                          {"allow-config-change", no_argument, NULL, 'w'},
+                                          {"init-from", required_argument, NULL, 'i'},
+                                          {"again", required_argument, NULL, 'x'},
+                                          {"coordinator", required_argument, NULL, 'd'},
+                                          {"no-coordinator", no_argument, NULL, 'n'},
+                                          {"share-gpus", no_argument, NULL, 'g'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {"help-config", no_argument, NULL, 'c'},
+                                          {NULL, 0, NULL, 0}};
     opterr = 0;
     for (int c; (c = getopt_long(argc, argv, ":o:s:h", known, NULL)) != -1;) {
         switch (c) {
@@ -96,7 +101,7 @@ static base_status parse(int argc, char **argv, train_options *options)
         case 'x': options->again = optarg; break;
         case 'd': options->coordinator = optarg; break;
         case 'n': options->no_coordinator = 1; break;
-        case 'g': options->share_gpus = 1; break;
+        case 'g': command_share_gpus(); break;
         case 'h': options->help = 1; return BASE_OK;
         case 'c': options->help_config = 1; return BASE_OK;
         default: return command_bad_option("train", argv, optind);
@@ -194,8 +199,6 @@ static base_status run(int argc, char **argv)
         return fputs(command_train.usage, stdout) < 0 ? BASE_ERROR : BASE_OK;
     if (options.help_config)
         return print_config_help();
-    if (options.share_gpus)
-        setenv(RUN_DEVICE_SHARE, "1", 1);
     run_signal_hold();
     BASE_TRY(command_open_world(&world));
     base_status status = run_job_read_config(world, options.config, options.sets.count, options.sets.values, &config);

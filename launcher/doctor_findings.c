@@ -115,6 +115,18 @@ static void find_machine(finder *self)
             f->load, f->ranks[0].machine_cpus);
 }
 
+static void find_gpus(finder *self)
+{
+    const doctor_gpus *gpus = &self->facts->gpus;
+    if (gpus->expected && *gpus->missing)
+        add(self, "this machine seems to have a GPU, but %s", gpus->missing);
+    if (gpus->count > 1 && *gpus->nccl_missing)
+        add(self,
+            "without NCCL gradients travel from GPU to GPU through the memory of the host (train.comm = \"staged\"), "
+            "which is slower: %s",
+            gpus->nccl_missing);
+}
+
 /* ---- ranks ---- */
 
 /* The ranks of one host together. */
@@ -217,5 +229,6 @@ const doctor_findings *doctor_find(const doctor_facts *facts, base_arena *arena)
     find_differences(&self);
     find_environment(&self);
     find_machine(&self);
+    find_gpus(&self);
     return self.failed ? NULL : found;
 }

@@ -1,5 +1,7 @@
 #include "doctor_gpus.h"
 
+#include "run_device.h"
+
 #include <string.h>
 
 static base_status describe_all(doctor_gpus *self, base_arena *arena)
@@ -14,15 +16,29 @@ static base_status describe_all(doctor_gpus *self, base_arena *arena)
     return BASE_OK;
 }
 
+static void find_nccl(doctor_gpus *self)
+{
+    const comm_nccl_table *nccl = self->plugin->nccl;
+    if (!nccl)
+        snprintf(self->nccl_missing, sizeof self->nccl_missing, "the back end \"%s\" has none", self->plugin->name);
+    else if (nccl->load(&self->nccl) != BASE_OK)
+        snprintf(self->nccl_missing, sizeof self->nccl_missing, "%s", base_status_message());
+    if (*self->nccl_missing)
+        self->nccl = 0;
+    base_status_clear();
+}
+
 base_status doctor_gpus_probe(doctor_gpus *self, base_arena *arena)
 {
-    *self = (doctor_gpus){0};
+    *self = (doctor_gpus){.expected = run_device_seems_to_be_there()};
     base_status status = describe_all(self, arena);
     if (status == BASE_DEVICE) {
         self->count = 0;
         snprintf(self->missing, sizeof self->missing, "%s", base_status_message());
         base_status_clear();
     }
+    if (status == BASE_OK)
+        find_nccl(self);
     return status == BASE_DEVICE ? BASE_OK : status;
 }
 
@@ -32,6 +48,12 @@ static void print_links(const doctor_gpus *self, int gpu, FILE *to)
     for (int other = 0; other < self->count; other++)
         if (other != gpu && self->plugin->are_peers(gpu, other))
             fprintf(to, "%s%d", said++ ? ", " : "; linked to ", other);
+}
+
+static const char *nccl_text(const doctor_gpus *self, char text[32])
+{
+    snprintf(text, 32, "%d.%d.%d", self->nccl / 10000, self->nccl / 100 % 100, self->nccl % 100);
+    return text;
 }
 
 void doctor_gpus_print(const doctor_gpus *self, FILE *to)
@@ -48,10 +70,13 @@ void doctor_gpus_print(const doctor_gpus *self, FILE *to)
         print_links(self, i, to);
         fputc('\n', to);
     }
-    if (self->count > 0)
-        fprintf(to, "  back end     %s %d.%d, driver for up to %d.%d%s%s\n", self->plugin->name,
-                self->gpus[0].runtime[0], self->gpus[0].runtime[1], self->gpus[0].driver[0], self->gpus[0].driver[1],
-                *self->plugin->libraries ? ", " : "", self->plugin->libraries);
+    if (self->count == 0)
+        return;
+    fprintf(to, "  back end     %s %d.%d, driver for up to %d.%d%s%s\n", self->plugin->name, self->gpus[0].runtime[0],
+            self->gpus[0].runtime[1], self->gpus[0].driver[0], self->gpus[0].driver[1],
+            *self->plugin->libraries ? ", " : "", self->plugin->libraries);
+    char version[32];
+    fprintf(to, "  NCCL         %s%s\n", self->nccl ? nccl_text(self, version) : "none: ", self->nccl_missing);
 }
 
 static json_t *gpu_json(const doctor_gpus *self, int index)
@@ -82,6 +107,9 @@ json_t *doctor_gpus_json(const doctor_gpus *self)
     json_object_set_new(json, "libraries",
                         self->plugin && *self->plugin->libraries ? json_string(self->plugin->libraries) : json_null());
     json_object_set_new(json, "missing", *self->missing ? json_string(self->missing) : json_null());
+    char version[32];
+    json_object_set_new(json, "nccl", self->nccl ? json_string(nccl_text(self, version)) : json_null());
+    json_object_set_new(json, "nccl_missing", *self->nccl_missing ? json_string(self->nccl_missing) : json_null());
     json_object_set_new(json, "gpus", gpus);
     return json;
 }

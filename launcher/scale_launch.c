@@ -136,6 +136,8 @@ static base_status build_line(const scale_launch *self, base_arena *arena, int w
     add_number(&line, "--repeats", 1);
     if (steps > 0)
         add_number(&line, "--steps", steps);
+    if (options->share_gpus)
+        add(&line, "--share-gpus");
     add(&line, options->mode == SCALING_WEAK ? "--weak" : "--strong");
     for (int i = 0; i < options->sets.count; i++) {
         add(&line, "--set");

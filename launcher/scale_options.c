@@ -76,6 +76,7 @@ base_status scale_options_parse(int argc, char **argv, scale_options *self)
                                    {"target-efficiency", required_argument, NULL, 'e'},
                                    {"predict", required_argument, NULL, 'p'},
                                    {"oversubscribe", no_argument, &self->oversubscribe, 1},
+                                   {"share-gpus", no_argument, &self->share_gpus, 1},
                                    {"json", no_argument, &self->json, 1},
                                    {"trials-only", required_argument, NULL, 't'},
                                    {"help", no_argument, NULL, 'h'},

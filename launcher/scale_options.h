@@ -21,7 +21,7 @@ typedef struct scale_options {
     int predict_count;
     int predict[SCALING_PREDICTION_MAX];
     double target_efficiency;
-    int oversubscribe, json, help;
+    int oversubscribe, share_gpus, json, help;
 } scale_options;
 
 /* Workers and predictions become ascending, each once. */

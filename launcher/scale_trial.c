@@ -16,8 +16,12 @@
 enum { WARM_FIRST = 3, WARM_MOST = 50 };
 static const double warm_seconds = 0.2;
 
-enum { STEPS_LEAST = 20, STEPS_MOST = 2000, LENGTHS_KEPT = 500 };
+enum { LENGTHS_LEAST = 20, LENGTHS_MOST = 2000, LENGTHS_KEPT = 500 };
 static const double trial_seconds = 3.0;
+
+/* A device that computes behind the host is not held up after every step, in training neither (run_pace.h): steps
+ * between two meetings are timed together. */
+static const double block_seconds = 0.1;
 
 /* Floats. Larger vectors would only take longer: their time is bandwidth alone. */
 enum { VECTOR_MOST = 16 * 1024 * 1024 };
@@ -27,35 +31,38 @@ typedef struct loop {
     run_job *job;
     scale_beat *beat;
     int64_t step;    /* the next one */
-    int64_t ignored; /* of those to come, at the beginning */
-    int64_t counted;
-    double *lengths; /* (counted) s */
+    int64_t block;   /* steps that are timed together: 1 on the host */
+    int64_t ignored; /* blocks at the beginning of those to come */
+    int64_t counted; /* blocks */
+    double *lengths; /* (counted) s, of a step, mean over a block */
     double *sorted;  /* (counted) */
     run_balance_log *balance;
 } loop;
 
 /* ---- steps ---- */
 
-static base_status take_step(loop *self, base_phases *phases)
+/* `phases` are those of all `count` steps, at the end of which alone the ranks of a device have to meet. */
+static base_status take_block(loop *self, int64_t count, base_phases *phases)
 {
-    run_step_result result;
-    *phases = (base_phases){0};
-    BASE_TRY(run_step_train(self->job, &(run_step_order){.step = self->step++, .meets = 1}, phases, &result));
-    base_phases_switch(phases, BASE_PHASE_OTHER);
-    if (self->beat)
-        atomic_fetch_add_explicit(&self->beat->steps, 1, memory_order_relaxed);
+    run_step_result result = {0};
+    for (int64_t i = 1; i <= count; i++) {
+        run_step_order order = {.step = self->step++, .meets = i == count};
+        BASE_TRY(run_step_train(self->job, &order, phases, &result));
+        if (self->beat)
+            atomic_fetch_add_explicit(&self->beat->steps, 1, memory_order_relaxed);
+    }
     if (result.interrupted || result.stopping)
         return BASE_FAIL(BASE_INTERRUPTED, "interrupted after step %" PRId64, self->step);
     return BASE_OK;
 }
 
 /* `seconds`: of a step, on the slowest rank; the same on all. */
-static base_status take_steps(loop *self, int64_t count, double *seconds)
+static base_status take_steps(loop *self, int64_t count, int64_t block, double *seconds)
 {
     double began = base_time_now();
-    for (int64_t i = 0; i < count; i++) {
-        base_phases phases;
-        BASE_TRY(take_step(self, &phases));
+    for (int64_t left = count; left > 0; left -= block) {
+        base_phases phases = {0};
+        BASE_TRY(take_block(self, left < block ? left : block, &phases));
     }
     *seconds = (base_time_now() - began) / (double)count;
     return comm_small_all_reduce(self->job->group, seconds, 1, COMM_F64, COMM_MAX);
@@ -66,36 +73,54 @@ static int64_t clamp(double value, int64_t least, int64_t most)
     return value < (double)least ? least : value > (double)most ? most : (int64_t)value;
 }
 
-/* Chooses how many steps are counted. */
+/* Chooses how many steps are counted, in blocks of which size. */
+static void choose_blocks(loop *self, int64_t wanted, double seconds)
+{
+    int64_t most = wanted > 0 ? clamp((double)wanted / LENGTHS_LEAST, 1, INT32_MAX) : INT32_MAX;
+    self->block = self->job->ops->asynchronous ? clamp(block_seconds / seconds, 1, most) : 1;
+    self->counted = wanted > 0 ? wanted / self->block
+                               : clamp(trial_seconds / (seconds * (double)self->block), LENGTHS_LEAST, LENGTHS_MOST);
+}
+
+/* How long the first steps of a device take tells nothing of the others: libraries are loaded in them, and graphs made.
+ */
 static base_status warm_up(loop *self, int64_t wanted)
 {
     double seconds = 0.0;
-    BASE_TRY(take_steps(self, WARM_FIRST, &seconds));
-    BASE_TRY(take_steps(self, clamp(warm_seconds / seconds, 1, WARM_MOST), &seconds));
-    self->counted = wanted > 0 ? wanted : clamp(trial_seconds / seconds, STEPS_LEAST, STEPS_MOST);
+    int64_t most = WARM_MOST;
+    BASE_TRY(take_steps(self, WARM_FIRST, 1, &seconds));
+    if (self->job->ops->asynchronous) {
+        int64_t count = clamp(warm_seconds / seconds, 2, WARM_MOST);
+        BASE_TRY(take_steps(self, count, count, &seconds));
+        most = INT32_MAX;
+    }
+    int64_t count = clamp(warm_seconds / seconds, 1, most);
+    BASE_TRY(take_steps(self, count, count, &seconds));
+    choose_blocks(self, wanted, seconds);
     return BASE_OK;
 }
 
 static base_status make_room(loop *self)
 {
     /* The balance ignores the beginning of all steps that it is told of, as a run does: one in ten. */
-    self->ignored = clamp((double)self->counted / 9.0, 1, 10);
+    int64_t steps = clamp((double)(self->counted * self->block) / 9.0, 1, 10);
+    self->ignored = (steps + self->block - 1) / self->block;
     self->lengths = BASE_NEW_ARRAY(self->job->arena, double, self->counted);
     self->sorted = BASE_NEW_ARRAY(self->job->arena, double, self->counted);
     if (!self->lengths || !self->sorted)
         return BASE_ERROR;
-    return run_balance_log_create(self->job->arena, self->ignored + self->counted, self->job->info.size,
+    return run_balance_log_create(self->job->arena, (self->ignored + self->counted) * self->block, self->job->info.size,
                                   &self->balance);
 }
 
 static base_status timed_steps(loop *self)
 {
     for (int64_t i = -self->ignored; i < self->counted; i++) {
-        base_phases phases;
-        BASE_TRY(take_step(self, &phases));
-        run_balance_log_add(self->balance, 1, &phases);
+        base_phases phases = {0};
+        BASE_TRY(take_block(self, self->block, &phases));
+        run_balance_log_add(self->balance, self->block, &phases);
         if (i >= 0)
-            self->lengths[i] = run_stats_step_seconds(&phases);
+            self->lengths[i] = run_stats_step_seconds(&phases) / (double)self->block;
     }
     return BASE_OK;
 }
@@ -161,7 +186,7 @@ static base_status fill(loop *self, const run_balance *balance, scaling_trial *t
     trial->nodes = job->info.nodes;
     trial->threads = job->threads;
     trial->cores = job->cores;
-    trial->steps = self->counted;
+    trial->steps = self->counted * self->block;
     fill_parts(balance, sum_of(self->lengths, self->counted) / (double)self->counted, trial);
     return keep_lengths(self, trial);
 }
@@ -190,13 +215,13 @@ static base_status run_loop(run_job *job, int64_t steps, scale_beat *beat, scali
 static base_status find_facts(const run_job *job, scale_trial_facts *facts)
 {
     char date[32];
-    json_t *hosts = NULL;
+    run_environment_places places = {0};
     facts->gradient_bytes = job->graph->parameters * (int64_t)sizeof(float);
-    BASE_TRY(run_environment_hosts(job->world, &hosts));
+    BASE_TRY(run_environment_find(job, &places));
     run_environment_date(date);
     if (job->info.rank == 0)
-        facts->environment = run_environment_json(job, hosts, command_line(), date);
-    json_decref(hosts);
+        facts->environment = run_environment_json(job, &places, command_line(), date);
+    run_environment_release(&places);
     return BASE_OK;
 }
 
@@ -236,13 +261,15 @@ static base_status time_vectors(bench_collective *bench, bench_form form, int co
     return BASE_OK;
 }
 
-static base_status time_collective(comm_world *world, comm_kind kind, bench_form form, int64_t parameters,
-                                   scaling_trial *trial)
+/* In a group like that of the job, on its device. */
+static base_status time_collective(const run_job *job, scaling_trial *trial)
 {
     bench_collective bench;
+    bench_form form = job->sharded ? BENCH_SHARDED : BENCH_ALLREDUCE;
     size_t counts[VECTOR_COUNT];
-    int count = choose_vectors(parameters, counts);
-    base_status status = bench_collective_open(world, kind, counts[count - 1], &bench);
+    int count = choose_vectors(job->graph->parameters, counts);
+    base_status status = bench_collective_open(job->world, comm_group_kind(job->group), comm_group_device(job->group),
+                                               counts[count - 1], &bench);
     if (status == BASE_OK)
         status = time_vectors(&bench, form, count, counts, trial);
     if (status != BASE_PEER)
@@ -256,24 +283,17 @@ static base_status run_trial(comm_world *world, const run_config *config, int64_
                              scaling_trial *trial, scale_trial_facts *facts)
 {
     run_job job;
-    comm_kind kind = COMM_AUTO;
-    bench_form form = BENCH_ALLREDUCE;
-    int64_t parameters = 0;
     base_status status = run_job_create(world, config, RUN_JOB_TRAIN, &job);
-    if (status == BASE_OK) {
-        kind = comm_group_kind(job.group);
-        form = job.sharded ? BENCH_SHARDED : BENCH_ALLREDUCE;
-        parameters = job.graph->parameters;
-        status = run_loop(&job, steps, beat, trial);
-    }
+    if (status == BASE_OK)
+        status = run_job_lose_device(&job, run_loop(&job, steps, beat, trial));
     if (status == BASE_OK && facts)
         status = find_facts(&job, facts);
+    if (status == BASE_OK && job.info.size > 1)
+        status = run_job_lose_device(&job, time_collective(&job, trial));
     /* What is left of a group that lost a rank cannot be taken down together. */
-    if (status == BASE_PEER)
-        return status;
-    run_job_destroy(&job);
-    BASE_TRY(status);
-    return comm_world_get_info(world)->size > 1 ? time_collective(world, kind, form, parameters, trial) : BASE_OK;
+    if (status != BASE_PEER)
+        run_job_destroy(&job);
+    return status;
 }
 
 base_status scale_trial_run(comm_world *world, const run_config *config, int64_t steps, scale_beat *beat,

@@ -1,9 +1,9 @@
 /* scale_trial.h: one trial of a scaling experiment: the step loop of a configuration for some seconds, and what it
  * shows.
  *
- * Nothing is evaluated, recorded or saved. A warm-up comes first and is not counted; then every step is timed. Where
- * several ranks work, the collective that the step loop uses is timed alone as well, on vectors from a few bytes to the
- * size of the gradients.
+ * Nothing is evaluated, recorded or saved. A warm-up comes first and is not counted; then every step is timed, or on a
+ * GPU, which is not waited for after each step, blocks of steps of a tenth of a second. Where several ranks work, the
+ * collective that the step loop uses is timed alone as well, on vectors from a few bytes to the size of the gradients.
  */
 #ifndef SCALE_TRIAL_H
 #define SCALE_TRIAL_H
@@ -27,11 +27,11 @@ typedef struct scale_beat {
     atomic_int of_rank_0;   /* whose beat it is */
 } scale_beat;
 
-/* Collective over `world`. `steps` are timed; 0: as many as take about three seconds, 20 at least, 2000 at most. Fills
- * `trial` (but for `repeat`) on rank 0, with steps_s malloc'd for its caller, and `facts`, which may be NULL on all
- * ranks. The same status on all ranks, its message names the number of workers; BASE_INTERRUPTED after Ctrl-C
- * or a signal that asks for the end. After
- * BASE_PEER the world is not to be used again. `beat`: this rank's steps are counted there; NULL: they are not. */
+/* Collective over `world`. `steps` are timed, in whole blocks; 0: as many as take about three seconds, 20 at least, on
+ * the host 2000 at most. Fills `trial` (but for `repeat`) on rank 0, with steps_s malloc'd for its caller, and `facts`,
+ * which may be NULL on all ranks. The same status on all ranks, its message names the number of workers;
+ * BASE_INTERRUPTED after Ctrl-C or a signal that asks for the end. After BASE_PEER the world is not to be used again.
+ * `beat`: this rank's steps are counted there; NULL: they are not. */
 base_status scale_trial_run(comm_world *world, const run_config *config, int64_t steps, scale_beat *beat,
                             scaling_trial *trial, scale_trial_facts *facts);
 

@@ -105,7 +105,7 @@ typedef struct run_config_train {
     int64_t batch; /* global */
     uint64_t seed;
     int64_t max_steps;  /* 0: no limit */
-    int64_t log_every;  /* steps */
+    int64_t log_every;  /* steps; 0: whenever the ranks meet (run_pace.h) */
     int64_t eval_every; /* epochs between evaluations; 0: only at the end */
     int shuffle;
     run_device device;

@@ -16,7 +16,7 @@ typedef struct claim {
 
 /* The plug-in brings some 200 MB of libraries with it: not loaded in vain on every machine without a GPU. Who names a
  * plug-in means it. */
-static int worth_a_look(void)
+int run_device_seems_to_be_there(void)
 {
     static const char *const signs[] = {"/dev/nvidiactl", "/proc/driver/nvidia/version", "/dev/dxg", "/dev/kfd"};
     const char *given = getenv("DDPT_GPU_PLUGIN");
@@ -113,7 +113,7 @@ base_status run_device_choose(comm_world *world, run_device wanted, run_device_c
     if (wanted == RUN_DEVICE_CPU)
         return BASE_OK;
     base_status status = BASE_OK;
-    if (wanted == RUN_DEVICE_GPU || worth_a_look())
+    if (wanted == RUN_DEVICE_GPU || run_device_seems_to_be_there())
         status = find_gpu(info, choice);
     claim mine = {.has = status == BASE_OK && choice->plugin};
     claim *all = calloc((size_t)info->size, sizeof *all);

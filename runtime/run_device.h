@@ -21,6 +21,9 @@ typedef struct run_device_choice {
     int gpus;                 /* ... of so many in all; the same on all ranks */
 } run_device_choice;
 
+/* Local. Does this machine look as if it had a GPU? Asks for no library. */
+int run_device_seems_to_be_there(void);
+
 /* Collective; all ranks get GPUs or none does. BASE_DEVICE, on all alike, for device = "gpu" where a rank has none, or
  * has to share it and may not. */
 base_status run_device_choose(comm_world *world, run_device wanted, run_device_choice *choice);

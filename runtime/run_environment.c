@@ -1,7 +1,9 @@
 #include "run_environment.h"
 
 #include "base_json.h"
+#include "run_environment_gpus.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -20,7 +22,7 @@ static json_t *each_once(const char *names, size_t width, int count)
     return hosts;
 }
 
-base_status run_environment_hosts(comm_world *world, json_t **hosts)
+static base_status find_hosts(comm_world *world, json_t **hosts)
 {
     const comm_world_info *info = comm_world_get_info(world);
     char *all = calloc((size_t)info->size, sizeof info->host);
@@ -32,6 +34,40 @@ base_status run_environment_hosts(comm_world *world, json_t **hosts)
         *hosts = each_once(all, sizeof info->host, info->size);
     free(all);
     return status;
+}
+
+static base_status find_gpus(const run_job *job, json_t **gpus)
+{
+    run_environment_gpu mine;
+    run_environment_gpu *all = calloc((size_t)job->info.size, sizeof *all);
+    memset(&mine, 0, sizeof mine);
+    snprintf(mine.host, sizeof mine.host, "%s", job->info.host);
+    snprintf(mine.name, sizeof mine.name, "%s", job->choice.name);
+    snprintf(mine.bus, sizeof mine.bus, "%s", job->choice.bus);
+    base_status status = all ? BASE_OK : BASE_FAIL(BASE_ERROR, "out of memory for %d GPUs", job->info.size);
+    status = comm_world_agree(job->world, status);
+    if (status == BASE_OK)
+        status = comm_world_all_gather(job->world, &mine, sizeof mine, all);
+    if (status == BASE_OK && all)
+        *gpus = run_environment_gpus_json(all, job->info.size);
+    free(all);
+    return status;
+}
+
+base_status run_environment_find(const run_job *job, run_environment_places *places)
+{
+    BASE_TRY(find_hosts(job->world, &places->hosts));
+    if (job->choice.plugin)
+        return find_gpus(job, &places->gpus);
+    places->gpus = json_null();
+    return BASE_OK;
+}
+
+void run_environment_release(run_environment_places *places)
+{
+    json_decref(places->hosts);
+    json_decref(places->gpus);
+    *places = (run_environment_places){0};
 }
 
 void run_environment_date(char text[32])
@@ -52,7 +88,8 @@ static void describe_host(base_device_info *info)
     base_device_host.close(&host);
 }
 
-json_t *run_environment_json(const run_job *job, json_t *hosts, const char *command, const char *date)
+json_t *run_environment_json(const run_job *job, const run_environment_places *places, const char *command,
+                             const char *date)
 {
     base_device_info device;
     describe_host(&device);
@@ -67,7 +104,8 @@ json_t *run_environment_json(const run_job *job, json_t *hosts, const char *comm
     json_object_set_new(json, "cores", json_integer(job->cores));
     json_object_set_new(json, "gpu", job->choice.plugin ? json_string(job->choice.name) : json_null());
     json_object_set_new(json, "gpus", json_integer(job->choice.gpus));
-    json_object_set_new(json, "hosts", json_incref(hosts));
+    json_object_set_new(json, "gpu_of_ranks", json_incref(places->gpus));
+    json_object_set_new(json, "hosts", json_incref(places->hosts));
     json_object_set_new(json, "command", base_json_text(command));
     json_object_set_new(json, "date", json_string(date));
     return json;

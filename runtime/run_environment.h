@@ -6,14 +6,22 @@
 
 #include <jansson.h>
 
-/* Collective. The names of the ranks' hosts, each once, in the order of ranks; the caller owns the array. */
-base_status run_environment_hosts(comm_world *world, json_t **hosts);
+/* Where the ranks of a job are. */
+typedef struct run_environment_places {
+    json_t *hosts; /* their names, each once, in the order of ranks */
+    json_t *gpus;  /* run_environment_gpus.h; null on the host */
+} run_environment_places;
+
+/* Collective. The caller releases both; all zero before, they may be released after a failure too. */
+base_status run_environment_find(const run_job *job, run_environment_places *places);
+void run_environment_release(run_environment_places *places);
 
 /* Now, in UTC: "2026-11-23T17:04:59Z". */
 void run_environment_date(char text[32]);
 
-/* Local. Versions, processor, cores, rank 0's GPU and how many there are at work, `hosts` (borrowed), the command as
- * typed, the date; the caller owns the object. */
-json_t *run_environment_json(const run_job *job, json_t *hosts, const char *command, const char *date);
+/* Local. Versions, processor, cores, rank 0's GPU, how many there are at work and which rank has which, the hosts, the
+ * command as typed, the date; the caller owns the object. */
+json_t *run_environment_json(const run_job *job, const run_environment_places *places, const char *command,
+                             const char *date);
 
 #endif

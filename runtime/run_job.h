@@ -72,6 +72,10 @@ base_status run_job_choose_device(run_job *self);
 base_status run_job_open_device(run_job *self);
 base_status run_job_join_group(run_job *self);
 
+/* Local, once the job is built. What a failure of the device means for the job: this rank is lost, of which the others
+ * know nothing. BASE_DEVICE becomes BASE_PEER with the GPU's name and place; any other status stays. */
+base_status run_job_lose_device(const run_job *self, base_status status);
+
 /* Local. How large a data set may be to be kept on the device. */
 size_t run_job_resident_bytes(const run_job *self);
 

@@ -178,6 +178,16 @@ base_status run_job_open_device(run_job *self)
     return self->ops->open(&options, &self->context);
 }
 
+base_status run_job_lose_device(const run_job *self, base_status status)
+{
+    if (status != BASE_DEVICE)
+        return status;
+    char message[512];
+    snprintf(message, sizeof message, "%s", base_status_message());
+    return BASE_FAIL(BASE_PEER, "rank %d is lost, and with it the job: its GPU (%s, %s on %s) has failed: %s",
+                     self->info.rank, self->choice.name, self->choice.bus, self->info.host, message);
+}
+
 /* What is left of the GPU when the model lies there, less room for libraries; ranks that share it share this too. */
 size_t run_job_resident_bytes(const run_job *self)
 {

@@ -26,8 +26,9 @@ struct run_report {
     int64_t resumed_from;
     char date[32];
     double startup_s;
+    int64_t log_every; /* in effect */
     run_stats *stats;
-    json_t *hosts;
+    run_environment_places places;
     run_steps *steps;
 };
 
@@ -75,11 +76,12 @@ static base_status create_on_root(run_report *self, const run_report_options *op
     self->command = base_arena_string(self->arena, options->command ? options->command : "");
     self->startup_s = options->startup_s;
     self->resumed_from = options->resumed_from;
+    self->log_every = self->job->config->train.log_every > 0 ? self->job->config->train.log_every : 1;
     BASE_TRY(run_stats_create(self->arena, self->job->total_steps, &self->stats));
     BASE_TRY(choose_folder(self, options->out));
     snprintf(self->record, sizeof self->record, "%s/run.json", self->folder);
     int64_t kept = options->same_folder ? options->resumed_from : 0;
-    BASE_TRY(run_steps_open(self->folder, self->job->config->train.log_every, kept, &self->steps));
+    BASE_TRY(run_steps_open(self->folder, kept, &self->steps));
     /* Of a run before this one: a record must not pass for that of a run that is killed. */
     unlink(self->record);
     return BASE_OK;
@@ -94,7 +96,7 @@ base_status run_report_create(run_job *job, const run_report_options *options, r
     self->job = job;
     self->arena = arena;
     *out = self;
-    BASE_TRY(run_environment_hosts(job->world, &self->hosts));
+    BASE_TRY(run_environment_find(job, &self->places));
     return comm_world_agree(job->world, create_on_root(self, options));
 }
 
@@ -104,7 +106,7 @@ void run_report_destroy(run_report **out)
     if (!self)
         return;
     run_steps_close(&self->steps);
-    json_decref(self->hosts);
+    run_environment_release(&self->places);
     base_arena *arena = self->arena;
     base_arena_destroy(&arena);
     *out = NULL;
@@ -121,6 +123,7 @@ void run_report_steps(run_report *self, const run_steps_line *line)
         return;
     run_stats_add(self->stats, line->steps, line->samples, line->phases);
     run_steps_add(self->steps, line);
+    self->log_every = line->every;
 }
 
 /* ---- run.json ---- */
@@ -198,17 +201,18 @@ static json_t *record_json(run_report *self, const run_report_result *result, in
     json_object_set_new(json, "config", json_incref(config->echo));
     json_object_set_new(json, "config_digest", json_string(config->digest));
     json_object_set_new(json, "world_size", json_integer(job->info.size));
-    json_object_set_new(json, "hosts", json_incref(self->hosts));
+    json_object_set_new(json, "hosts", json_incref(self->places.hosts));
     json_object_set_new(json, "device", json_string(job->device_table->name));
     json_object_set_new(json, "threads_per_rank", json_integer(job->threads));
     json_object_set_new(json, "precision", json_string(run_precision_name(config->train.precision)));
     json_object_set_new(json, "comm", json_string(comm_kind_name(comm_group_kind(job->group))));
     json_object_set_new(json, "sync", json_string(run_sync_name(job->sharded ? RUN_SYNC_SHARDED : RUN_SYNC_ALLREDUCE)));
+    json_object_set_new(json, "log_every", json_integer(self->log_every));
     json_object_set_new(json, "model", model_json(job->graph));
     json_object_set_new(json, "result", result_json(result, final));
     json_object_set_new(json, "checkpoint", checkpoint_json(self, &result->checkpoints));
     json_object_set_new(json, "performance", performance_json(self, result, final));
-    json_object_set_new(json, "environment", run_environment_json(job, self->hosts, self->command, self->date));
+    json_object_set_new(json, "environment", run_environment_json(job, &self->places, self->command, self->date));
     return json;
 }
 

@@ -3,6 +3,7 @@
 #include "base_failpoint.h"
 #include "run_optim.h"
 #include "run_signal.h"
+#include "run_stats.h"
 
 #include <inttypes.h>
 #include <limits.h>
@@ -14,6 +15,7 @@ enum {
     SUM_LOSS,
     SUM_LAST_LOSS,
     SUM_CORRECT,
+    SUM_SECONDS,
     SUM_INTERRUPTED,
     SUM_STOPPING,
     SUM_VOTE,
@@ -116,14 +118,15 @@ static base_status meet(const step_work *self, const run_step_order *order, run_
     run_flight_sums own;
     base_phases_switch(self->phases, BASE_PHASE_BACKWARD);
     BASE_TRY(run_flight_land(job->flight, &own));
+    base_phases_switch(self->phases, BASE_PHASE_WAIT);
     double sums[SUM_COUNT] = {[SUM_LOSS] = own.loss,
                               [SUM_LAST_LOSS] = own.last_loss,
                               [SUM_CORRECT] = own.correct,
+                              [SUM_SECONDS] = run_stats_step_seconds(self->phases),
                               [SUM_INTERRUPTED] = run_signal_interrupted(),
                               [SUM_STOPPING] = run_signal_stopping()};
     if (order->vote)
         memcpy(&sums[SUM_VOTE], order->vote, sizeof *order->vote);
-    base_phases_switch(self->phases, BASE_PHASE_WAIT);
     BASE_TRY(comm_small_all_reduce(job->group, sums, SUM_COUNT, COMM_F64, COMM_SUM));
     if (!isfinite(sums[SUM_LOSS])) {
         BASE_TRY(run_reduce_drain(job->reduce));
@@ -136,6 +139,7 @@ static base_status meet(const step_work *self, const run_step_order *order, run_
                                 .loss_sum = own.steps == 1 ? loss * count : sums[SUM_LOSS],
                                 .correct = sums[SUM_CORRECT],
                                 .lr = self->lr,
+                                .seconds = sums[SUM_SECONDS] / job->info.size,
                                 .interrupted = sums[SUM_INTERRUPTED] > 0.0,
                                 .stopping = sums[SUM_STOPPING] > 0.0};
     memcpy(&result->votes, &sums[SUM_VOTE], sizeof result->votes);

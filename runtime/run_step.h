@@ -15,6 +15,7 @@ typedef struct run_step_result {
     double loss_sum;           /* over all those samples */
     double correct;            /* how many of them were right before the update */
     double lr;                 /* that the last update took */
+    double seconds;            /* that all those steps took, mean over the ranks, without the wait for each other */
     int interrupted;           /* some rank was told to end at once (Ctrl-C) ... */
     int stopping;              /* ... or to save and end */
     run_checkpoint_vote votes; /* summed over the ranks */
@@ -37,8 +38,8 @@ typedef struct run_step_order {
 base_status run_step_train(run_job *job, const run_step_order *order, base_phases *phases, run_step_result *result);
 
 /* Collective. Mean loss and accuracy over the whole test set, each sample once. `phases`: whose running phase gets
- * somewhere meanwhile, and waits for other ranks; NULL: none. BASE_INTERRUPTED or BASE_STOPPED on all ranks, two batches
- * later at most, when some rank was told to end. */
+ * somewhere meanwhile, and waits for other ranks; NULL: none. BASE_INTERRUPTED or BASE_STOPPED on all ranks, two
+ * batches later at most, when some rank was told to end. */
 base_status run_step_evaluate(run_job *job, const base_phases *phases, double *loss, double *accuracy);
 
 typedef struct run_outcome {

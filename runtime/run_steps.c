@@ -18,7 +18,6 @@ enum { TEXT_BYTES = 1024 * 1024, LINE_BYTES = 512, WRITE_BYTES = 4096 };
 
 struct run_steps {
     char path[PATH_MAX], partial[PATH_MAX];
-    int64_t log_every;
     int fd;                    /* the partial file */
     char text[TEXT_BYTES];     /* what is not written yet */
     size_t used, next_attempt; /* bytes of it; at how many it is tried to write them */
@@ -169,12 +168,11 @@ static base_status open_partial(run_steps *self, const char *folder, int64_t kep
     return status;
 }
 
-base_status run_steps_open(const char *folder, int64_t log_every, int64_t kept, run_steps **out)
+base_status run_steps_open(const char *folder, int64_t kept, run_steps **out)
 {
     run_steps *self = calloc(1, sizeof *self);
     if (!self)
         return BASE_FAIL(BASE_ERROR, "out of memory for steps.csv");
-    self->log_every = log_every;
     self->fd = -1;
     base_status status = open_partial(self, folder, kept);
     if (status != BASE_OK)
@@ -225,7 +223,7 @@ void run_steps_add(run_steps *self, const run_steps_line *line)
     self->samples += line->samples;
     for (int i = 0; i < BASE_PHASE_COUNT; i++)
         self->phases[base_phase_recorded((base_phase)i)] += line->phases->seconds[i];
-    if (line->step % self->log_every != 0)
+    if (!line->due)
         return;
     if (!self->lost)
         add_line(self, line);

@@ -1,4 +1,5 @@
-/* run_steps.h: steps.csv of a run's folder: a line every train.log_every steps. Rank 0 has one. Local.
+/* run_steps.h: steps.csv of a run's folder: a line every train.log_every steps, or whenever the ranks meet.
+ * Rank 0 has one. Local.
  *
  * It is written as steps.csv.partial, which is locked against another run in the same folder, and gets its name at the
  * end.
@@ -20,11 +21,13 @@ typedef struct run_steps_line {
     int64_t samples;     /* of all ranks, in all of them */
     double loss, lr;     /* of the last */
     const base_phases *phases;
+    int due;       /* a line, over all steps since the line before */
+    int64_t every; /* steps to the next line, as far as that is known */
 } run_steps_line;
 
 /* `kept` > 0: lines that are there already stay up to that step, those of a run that was killed as well as of one that
  * ended; the others go. BASE_ERROR: cannot be written, or another run is writing to the folder. */
-base_status run_steps_open(const char *folder, int64_t log_every, int64_t kept, run_steps **self);
+base_status run_steps_open(const char *folder, int64_t kept, run_steps **self);
 void run_steps_close(run_steps **self);
 
 /* Rates and phases of a line are means since the line before. While the disk is full, lines wait in memory (some

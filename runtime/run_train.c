@@ -3,6 +3,7 @@
 #include "base_log.h"
 #include "run_balance.h"
 #include "run_checkpoint.h"
+#include "run_pace.h"
 #include "run_progress.h"
 #include "run_report.h"
 #include "run_signal.h"
@@ -27,6 +28,7 @@ typedef struct trainer {
     run_balance_log *balance;
     run_monitor_record totals; /* for who watches */
     int64_t warm;              /* the step with which the warm-up ends */
+    int64_t every;             /* steps between meetings */
 } trainer;
 
 static void start_epoch(trainer *self, int64_t epoch)
@@ -64,9 +66,24 @@ static void show(trainer *self)
     run_monitor_add(self->job->monitor, totals);
 }
 
+/* The ranks come to the same pace: they know the same times. */
+static void choose_pace(trainer *self, const run_step_result *result)
+{
+    if (self->job->ops->asynchronous)
+        self->every = run_pace_steps(result->seconds / (double)result->steps);
+}
+
+static int line_is_due(const run_job *job, int64_t step)
+{
+    int64_t every = job->config->train.log_every;
+    return every > 0 && step % every == 0;
+}
+
 static void record_steps(trainer *self, const run_step_result *result)
 {
     ckpt_position *at = &self->at;
+    int64_t every = self->job->config->train.log_every;
+    choose_pace(self, result);
     add_steps(at, result);
     run_progress_step(&self->progress, at->step, at->epoch + 1, result->samples, epoch_loss(self),
                       epoch_accuracy(self));
@@ -77,7 +94,9 @@ static void record_steps(trainer *self, const run_step_result *result)
                            .samples = result->samples,
                            .loss = result->loss,
                            .lr = result->lr,
-                           .phases = &self->phases};
+                           .phases = &self->phases,
+                           .due = every == 0 || line_is_due(self->job, at->step),
+                           .every = every == 0 ? self->every : every};
     run_report_steps(self->report, &line);
     run_balance_log_add(self->balance, result->steps, &self->phases);
     double steps = (double)result->steps;
@@ -90,7 +109,7 @@ static void record_steps(trainer *self, const run_step_result *result)
 static int meets_after(const trainer *self, const ckpt_position *done)
 {
     const run_job *job = self->job;
-    return done->step % job->config->train.log_every == 0 || done->step == self->warm ||
+    return done->step % self->every == 0 || line_is_due(job, done->step) || done->step == self->warm ||
            done->step >= job->total_steps || done->step_in_epoch >= job->steps_per_epoch ||
            run_checkpoint_is_due(self->checkpoint, done->step);
 }
@@ -338,6 +357,7 @@ static void begin_watch(trainer *self, const run_observer *observer)
                            .epochs = job->config->train.epochs,
                            .stall_timeout = job->config->train.stall_timeout};
     self->warm = self->at.step + run_stats_warmup(job->total_steps);
+    self->every = 1;
     base_phases_start(&self->phases, BASE_PHASE_OTHER);
     show(self);
     if (observer)
@@ -365,7 +385,7 @@ base_status run_train(run_job *job, const run_train_options *options, run_outcom
         begin_watch(&self, options->observer);
         double began = base_time_now();
         run_progress_start(&self.progress, job, self.at.step);
-        status = train(&self);
+        status = run_job_lose_device(job, train(&self));
         run_progress_end(&self.progress);
         outcome->seconds = base_time_now() - began;
         if (options->observer)

@@ -4,6 +4,7 @@
 #include "gpu_nccl_api.h"
 
 #include <dlfcn.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -112,12 +113,30 @@ static base_status poll(comm_nccl *self, int *busy)
     return check(state, self->comm, "go on");
 }
 
-static void abort_communicator(comm_nccl **self)
+/* An abort waits for no other rank, a destruction may. */
+static void close_communicator(comm_nccl **self)
 {
     if (!*self)
         return;
     if ((*self)->comm)
         api.CommAbort((*self)->comm);
+    free(*self);
+    *self = NULL;
+}
+
+static void *abort_alone(void *comm)
+{
+    api.CommAbort(comm);
+    return NULL;
+}
+
+static void abort_communicator(comm_nccl **self)
+{
+    pthread_t thread;
+    if (!*self)
+        return;
+    if ((*self)->comm && pthread_create(&thread, NULL, abort_alone, (*self)->comm) == 0)
+        pthread_detach(thread);
     free(*self);
     *self = NULL;
 }
@@ -187,6 +206,7 @@ const comm_nccl_table gpu_nccl_table = {.load = load,
                                         .make_id = make_id,
                                         .open = open,
                                         .poll = poll,
+                                        .close = close_communicator,
                                         .abort = abort_communicator,
                                         .all_reduce = all_reduce,
                                         .reduce_scatter = reduce_scatter,

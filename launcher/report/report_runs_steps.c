@@ -169,7 +169,7 @@ static base_status take_steps(const table *self, int64_t resumed_from, scaling_t
     if (count == 0)
         return BASE_FAIL(BASE_DATA,
                          "%s: no line is left after the warm-up (to step %" PRId64 "); train for more steps, "
-                         "or set train.log_every = 1",
+                         "or set train.log_every = 0",
                          self->path, warm);
     size_t stride = (count + KEPT_MAX - 1) / KEPT_MAX;
     trial->steps = last - (first ? self->lines[first - 1].step : 0);

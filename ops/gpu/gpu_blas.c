@@ -209,6 +209,9 @@ static base_status describe_matrices(plan *p)
     return describe_matrix(p, 2, k->c_type, k->m, k->n, k->ldc);
 }
 
+/* Parts of a sum over k that are computed side by side may be added up in a step of their own, in the type of the
+ * computation. In place they would be added one after the other, in an order that nobody promises, and in the type of
+ * c, to which each part would be rounded. */
 static base_status set_preferences(const plan *p, gpublasLtMatmulPreference_t preference)
 {
     const size_t workspace = WORKSPACE_BYTES;
@@ -216,6 +219,10 @@ static base_status set_preferences(const plan *p, gpublasLtMatmulPreference_t pr
         check(GPUBLAS(MatmulPreferenceSetAttribute)(preference, GPUBLAS_PREFER_WORKSPACE, &workspace, sizeof workspace),
               "take a limit of its memory"));
 #if !defined(DDPT_GPU_HIP)
+    static const uint32_t reductions = CUBLASLT_REDUCTION_SCHEME_NONE | CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
+    BASE_TRY(check(GPUBLAS(MatmulPreferenceSetAttribute)(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
+                                                         &reductions, sizeof reductions),
+                   "keep to sums in a fixed order"));
     static const cublasLtMatmulPreferenceAttributes_t attributes[] = {
         CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
         CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES};
@@ -233,14 +240,14 @@ static base_status set_preferences(const plan *p, gpublasLtMatmulPreference_t pr
 static base_status choose(const gpu_blas *self, plan *p)
 {
     gpublasLtMatmulPreference_t preference = NULL;
-    gpublasLtMatmulHeuristicResult_t result;
+    gpublasLtMatmulHeuristicResult_t result = {.state = GPUBLAS_SUCCESS};
     int found = 0;
     BASE_TRY(check(GPUBLAS(MatmulPreferenceCreate)(&preference), "make a preference"));
     base_status status = set_preferences(p, preference);
     if (status == BASE_OK)
         p->usable = GPUBLAS(MatmulAlgoGetHeuristic)(self->handle, p->desc, p->layout[0], p->layout[1], p->layout[2],
                                                     p->layout[2], preference, 1, &result, &found) == GPUBLAS_SUCCESS &&
-                    found > 0;
+                    found > 0 && result.state == GPUBLAS_SUCCESS;
     if (p->usable)
         p->algo = result.algo;
     GPUBLAS(MatmulPreferenceDestroy)(preference);

@@ -44,6 +44,13 @@ static base_status poll(comm_nccl *self, int *busy)
     return BASE_OK;
 }
 
+static void close_fake(comm_nccl **self)
+{
+    fake.closed += *self != NULL;
+    free(*self);
+    *self = NULL;
+}
+
 static void abort_fake(comm_nccl **self)
 {
     fake.aborted += *self != NULL;
@@ -113,6 +120,7 @@ const comm_nccl_table fake_nccl_table = {.load = load,
                                          .make_id = make_id,
                                          .open = open,
                                          .poll = poll,
+                                         .close = close_fake,
                                          .abort = abort_fake,
                                          .all_reduce = all_reduce,
                                          .reduce_scatter = reduce_scatter,

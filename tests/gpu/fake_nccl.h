@@ -9,7 +9,7 @@ typedef struct fake_nccl {
     comm_group *hosts;  /* brings the sums about; not the group under test */
     int stuck;          /* 1: stays busy for ever */
     int lost;           /* 1: polls find that a peer is lost */
-    int opened, aborted;
+    int opened, closed, aborted;
     int in_pieces; /* operations between begin and end */
 } fake_nccl;
 

@@ -1,6 +1,8 @@
 /* gpu_emulator.cpp: streams, events, capture and graphs. Work is a closure; a stream is a queue of them. */
 #include "gpu_emulator_internal.h"
 
+#include <climits>
+#include <cstdlib>
 #include <deque>
 #include <memory>
 #include <set>
@@ -224,6 +226,15 @@ gpuError_t gpuMemsetAsync(void *at, int byte, size_t nbytes, gpuStream_t stream)
     return submit(stream_of(stream), [=] { memset(at, byte, nbytes); });
 }
 
+/* Queries of events left until the device fails; none: it never does. */
+static long queries_left()
+{
+    const char *text = getenv("DDPT_EMULATED_FAULT");
+    return text ? atol(text) : LONG_MAX;
+}
+
+static long until_fault = queries_left();
+
 gpuError_t gpuStreamCreateWithFlags(gpuStream_t *stream, unsigned)
 {
     gpu_emulator_guard hold(gpu_emulator_lock);
@@ -316,6 +327,8 @@ gpuError_t gpuEventRecord(gpuEvent_t event, gpuStream_t stream)
 gpuError_t gpuEventQuery(gpuEvent_t event)
 {
     gpu_emulator_guard hold(gpu_emulator_lock);
+    if (until_fault <= 0 || --until_fault == 0)
+        return gpuErrorIllegalAddress;
     if (!event->place || event->place->reached)
         return gpuSuccess;
     if (event->place->capture)
@@ -380,6 +393,8 @@ gpuError_t gpuGraphInstantiate(gpuGraphExec_t *exec, gpuGraph_t graph, unsigned 
 gpuError_t gpuGraphLaunch(gpuGraphExec_t exec, gpuStream_t stream)
 {
     gpu_emulator_guard hold(gpu_emulator_lock);
+    if (until_fault <= 0)
+        return gpuErrorIllegalAddress;
     auto nodes = exec->nodes;
     return submit(stream_of(stream), [nodes] { run_nodes(*nodes); });
 }

@@ -61,6 +61,7 @@ const char *gpuGetErrorString(gpuError_t error)
     case gpuErrorInvalidConfiguration: return "invalid configuration argument";
     case gpuErrorInvalidDevice: return "invalid device ordinal";
     case gpuErrorNotReady: return "device not ready";
+    case gpuErrorIllegalAddress: return "an illegal memory access was encountered";
     case gpuErrorStreamCaptureUnsupported: return "operation not permitted when stream is capturing";
     case gpuErrorStreamCaptureUnjoined: return "capturing stream has unjoined work";
     }

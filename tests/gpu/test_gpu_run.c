@@ -69,6 +69,13 @@ static void steps_allocate_nothing(void **state)
     a_step_allocates_nothing("train.precision=bf16");
 }
 
+/* Is it the same number on all ranks? They choose their pace by it. */
+static int agreed(const run_job *job, double seconds)
+{
+    double ends[2] = {seconds, -seconds};
+    return comm_small_all_reduce(job->group, ends, 2, COMM_F64, COMM_MAX) == BASE_OK && ends[0] == -ends[1];
+}
+
 /* Meeting after each step or only now and then: the same losses, none lost, none twice. */
 static void no_loss_is_lost(void **state)
 {
@@ -89,6 +96,7 @@ static void no_loss_is_lost(void **state)
             sums[together] += result.loss_sum;
             samples[together] += result.samples;
             steps[together] += result.steps;
+            good = good && (result.seconds > 0.0) == meets && agreed(&job, result.seconds);
             last[together] = result.loss;
         }
         EVERYWHERE(good);

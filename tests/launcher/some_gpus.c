@@ -1,5 +1,6 @@
 /* some_gpus.c: a GPU back end without GPUs: $DDPT_TEST_GPUS of them, as `ddpt doctor` and `ddpt launch` see them. With
- * $DDPT_TEST_GPUS = crash it takes its process down. Loaded by $DDPT_GPU_PLUGIN. */
+ * $DDPT_TEST_GPUS = crash it takes its process down; with $DDPT_TEST_NO_NCCL it has no NCCL. Loaded by
+ * $DDPT_GPU_PLUGIN. */
 #include "run_plugin.h"
 
 #include <signal.h>
@@ -39,9 +40,18 @@ static int are_peers(int a, int b)
     return a / 2 == b / 2;
 }
 
+static base_status load_nccl(int *version)
+{
+    *version = 22809;
+    return getenv("DDPT_TEST_NO_NCCL") ? BASE_FAIL(BASE_DEVICE, "NCCL is not there: install it") : BASE_OK;
+}
+
+static const comm_nccl_table nccl = {.load = load_nccl};
+
 static const run_plugin plugin = {.version = RUN_PLUGIN_VERSION,
                                   .name = "CUDA",
-                                  .libraries = "NCCL 2.28.9",
+                                  .libraries = "cuBLASLt 13.1",
+                                  .nccl = &nccl,
                                   .count = count,
                                   .locate = locate,
                                   .describe = describe,

@@ -27,11 +27,16 @@ export DDPT_GPU_PLUGIN
 expect 0 env DDPT_TEST_GPUS=3 "$ddpt" doctor
 out_has '^  0  *GPU of a test, 16.0 GiB (12.0 free), 7 multiprocessors, architecture 9.0, bus ffff:00:00.0; linked to 1$'
 out_has '^  2  *GPU of a test, .*, bus ffff:02:00.0$'
-out_has '^  back end  *CUDA 13.0, driver for up to 13.1, NCCL 2.28.9$'
+out_has '^  back end  *CUDA 13.0, driver for up to 13.1, cuBLASLt 13.1$'
+out_has '^  NCCL  *2.28.9$'
+expect 0 env DDPT_TEST_GPUS=2 DDPT_TEST_NO_NCCL=1 "$ddpt" doctor
+out_has '^  NCCL  *none: NCCL is not there: install it$'
+out_has '^  - without NCCL gradients travel .*: install it$'
 expect 0 env DDPT_TEST_GPUS=2 "$ddpt" doctor --json
 for field in '"backend": "CUDA"' '"missing": null' '"name": "GPU of a test"' '"memory_bytes": 17179869184' \
     '"memory_free_bytes": 12884901888' '"processors": 7' '"architecture": "9.0"' '"driver": "13.1"' '"runtime": "13.0"' \
-    '"bus": "ffff:01:00.0"' '"libraries": "NCCL 2.28.9"'; do
+    '"bus": "ffff:01:00.0"' '"libraries": "cuBLASLt 13.1"' \
+    '"nccl": "2.28.9"' '"nccl_missing": null'; do
     out_has "$field"
 done
 expect 0 "$ddpt" doctor --json

@@ -46,8 +46,22 @@ expect 0 "$ddpt" summary --json -n 2 --set train.sync=allreduce tiny.cfg
 out_has '"optimizer_state": 131072'
 out_has '"parameter_copies_a_node": 2'
 expect 0 "$ddpt" summary -n 3 --set train.batch=31 --set train.optimizer.type=sgd tiny.cfg
-out_has 'memory of a rank, 3 ranks on one node, 11 samples each'
+out_has 'memory of a rank, on the cpu, 3 ranks on one node, 11 samples each'
 out_has '^  optimizer state  *0.0 KiB'
+
+# On GPUs: own parameters on each, no operands, and what is at work of a batch; in bf16 2 bytes an element.
+expect 0 "$ddpt" summary --json -n 2 --set train.device=gpu tiny.cfg
+for field in '"device": "gpu"' '"sync": "allreduce"' '"parameter_copies_a_node": 2' '"operands": 0' '"parameters_bf16": 0' \
+    '"input_batches": 4288' '"gradients": 65536'; do # 16 * (64 * 4 + 4 + 8)
+    out_has "$field"
+done
+activations=$(sed -n 's/.*"activations": \([0-9]*\),/\1/p' out)
+expect 0 "$ddpt" summary --json -n 2 --set train.device=gpu --set train.precision=bf16 tiny.cfg
+out_has '"input_batches": 2240'
+out_has '"parameters_bf16": 32768'
+[ "$(sed -n 's/.*"activations": \([0-9]*\),/\1/p' out)" -eq $((activations / 2)) ] || fail 'activations in bf16 are not half'
+expect 0 "$ddpt" summary --set train.device=gpu tiny.cfg
+out_has 'memory of a rank, on a GPU, 1 rank on one node'
 
 # Bad input.
 expect 2 "$ddpt" summary

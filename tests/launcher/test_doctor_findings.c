@@ -249,6 +249,29 @@ static void busy_machine(void **state)
 }
 
 /* Hundreds of hosts with something wrong: the list ends, the program does not. */
+static void gpus_that_cannot_be_used(void **state)
+{
+    (void)state;
+    doctor_gpus *gpus = &p.facts.gpus;
+    snprintf(gpus->missing, sizeof gpus->missing, "no GPU can be used: there is no driver");
+    examine();
+    assert_int_equal(p.found->count, 0); /* there is none, and nothing looks like one */
+    gpus->expected = 1;
+    assert_finds("seems to have a GPU", "there is no driver");
+}
+
+static void gpus_without_nccl(void **state)
+{
+    (void)state;
+    doctor_gpus *gpus = &p.facts.gpus;
+    gpus->count = 1;
+    snprintf(gpus->nccl_missing, sizeof gpus->nccl_missing, "NCCL is not there");
+    examine();
+    assert_int_equal(p.found->count, 0); /* one needs none */
+    gpus->count = 2;
+    assert_finds("staged", "NCCL is not there");
+}
+
 static void very_many_findings(void **state)
 {
     (void)state;
@@ -287,6 +310,8 @@ int main(void)
         TEST(small_or_full_shared_memory),
         TEST(slow_or_limited_processor),
         TEST(busy_machine),
+        TEST(gpus_that_cannot_be_used),
+        TEST(gpus_without_nccl),
         TEST(very_many_findings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

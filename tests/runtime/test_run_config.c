@@ -49,7 +49,7 @@ static void train_has_its_defaults(void **state)
     assert_int_equal(t->batch, 128);
     assert_int_equal(t->seed, 1);
     assert_int_equal(t->max_steps, 0);
-    assert_int_equal(t->log_every, 1);
+    assert_int_equal(t->log_every, 0);
     assert_int_equal(t->eval_every, 1);
     assert_int_equal(t->shuffle, 1);
     assert_int_equal(t->device, RUN_DEVICE_AUTO);

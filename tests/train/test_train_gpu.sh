@@ -54,10 +54,11 @@ near_number "$(field conv-cpu test_loss)" "$(field conv-gpu test_loss)" || fail 
 # Ranks that share the GPU: only where they may, through host memory, with the losses of one.
 expect 5 "$mpiexec" -n 2 "$ddpt" train $gpu --out shared conv.cfg
 err_has '^error: ranks 0 and 1 of .* would share the GPU .*--share-gpus'
-short="--set train.max_steps=40 --share-gpus"
+short="--set train.max_steps=40 --set train.log_every=1 --share-gpus"
 for ranks in 2 3; do
     train_into "conv-$ranks" $ranks $gpu $short conv.cfg
     comm_is "conv-$ranks" staged
+    tr -d ' \n' <"conv-$ranks/run.json" | grep -q "\"gpu_of_ranks\":\[{\"ranks\":\[0,$((ranks - 1))\]," || fail "conv-$ranks: not the GPU of each rank"
     near conv-cpu "conv-$ranks" 1e-4
 done
 DDPT_GPU_GRAPHS=0 train_into pieces 1 $gpu --set train.max_steps=40 dense.cfg
@@ -79,7 +80,7 @@ err_has 'more ranks than GPUs'
 
 train_into bf16 1 $gpu --set train.precision=bf16 --set train.log_every=20 --set train.max_steps=100 dense.cfg
 awk -v loss="$(field bf16 train_loss)" 'BEGIN { exit !(loss < 1.8) }' || fail "bf16 trains from 2.3 to $(field bf16 train_loss) only"
-train_into tf32 1 $gpu --set train.precision=tf32 --set train.max_steps=10 dense.cfg
+train_into tf32 1 $gpu --set train.precision=tf32 --set train.max_steps=10 --set train.log_every=2 dense.cfg
 near dense-cpu tf32 0.01
 
 # A checkpoint of either goes on on the other, here in the middle of an epoch.
@@ -88,8 +89,17 @@ for way in cpu:gpu gpu:cpu; do
     train_into "$way" 1 --set "train.device=$from" --set train.max_steps=35 conv.cfg
     train_into "$way" 1 --set "train.device=$to" --set train.max_steps=60 --resume conv.cfg
     near conv-cpu "$way" 1e-3
+    [ "$(tail -n 1 "$way/steps.csv" | cut -d, -f1)" = 60 ] || fail "$way: the last line is not of the last step"
 done
 expect 0 "$ddpt" eval --set train.device=gpu conv.cfg --ckpt conv-cpu
+expect 5 "$mpiexec" -n 2 "$ddpt" eval --set train.device=gpu conv.cfg --ckpt conv-cpu
+expect 0 "$mpiexec" -n 2 "$ddpt" eval --share-gpus --set train.device=gpu conv.cfg --ckpt conv-cpu
+expect 0 "$mpiexec" -n 2 "$ddpt" bench step --share-gpus --steps 10 $gpu conv.cfg
+out_has '(staged, allreduce), 1 GPU (emulated GPU), fp32, '
+
+# How far it scales: steps are timed in blocks, and so is the collective, on the device.
+expect 0 "$ddpt" scale --share-gpus $gpu --workers 1,2 --oversubscribe --repeats 1 --steps 40 --out scaled dense.cfg
+grep -q '"allreduce": \[{"bytes"' scaled/scaling.json || fail 'no collective was timed on the GPU'
 
 # A rank that stands still in the middle of a step, or is killed, ends the run within the bound.
 expect 6 env DDPT_FAILPOINT=rank-1:data:30:pause=60000 "$mpiexec" -n 3 "$ddpt" train $gpu --share-gpus --no-coordinator \
@@ -99,4 +109,15 @@ began=$(date +%s)
 DDPT_FAILPOINT=rank-1:data:30 "$mpiexec" -n 3 "$ddpt" train $gpu --share-gpus --out killed dense.cfg >out 2>err &&
     fail 'a run that lost a rank ends well'
 [ $(($(date +%s) - began)) -lt 20 ] || fail 'the end of a run that lost a rank took 20 s'
+
+# A GPU that fails in the middle is a lost rank, named by that rank, whichever it is.
+fallen="$ddpt train $gpu --share-gpus --out fallen dense.cfg"
+for rank in 0 1; do
+    fault0= fault1=
+    eval "fault$rank='env DDPT_EMULATED_FAULT=100'"
+    expect 6 "$mpiexec" -n 1 $fault0 $fallen : -n 1 $fault1 $fallen
+    err_has "^\[$rank\] error: rank $rank is lost, .* its GPU (emulated GPU, .*) has failed: .*an illegal memory access"
+done
+expect 6 env DDPT_EMULATED_FAULT=2 "$ddpt" eval $gpu conv.cfg --ckpt conv-cpu
+err_has '^error: rank 0 is lost, .* has failed'
 finish

@@ -40,6 +40,7 @@ static const field fields[] = {
     {"threads_per_rank", 'i'},
     {"precision", 's'},
     {"sync", 's'},
+    {"log_every", 'i'},
     {"model.parameters", 'i'},
     {"model.flops_forward_per_sample", 'i'},
     {"model.flops_train_per_sample", 'i'},
@@ -181,9 +182,16 @@ static void check_record(json_t *root)
 static void check_csv(json_t *root, FILE *csv)
 {
     enum { COLUMNS = 11 };
-    long long every = (long long)number(root, "config.train.log_every"),
+    long long given = (long long)number(root, "config.train.log_every"), every = (long long)number(root, "log_every"),
               steps = (long long)number(root, "result.steps");
+    const char *device = json_string_value(json_object_get(root, "device"));
+    int on_cpu = device && strcmp(device, "cpu") == 0;
+    /* Lines of a run that was resumed may be a GPU's. */
+    int regular = given > 0 || (on_cpu && json_is_null(find(root, "checkpoint.resumed_from_step")));
     long long lines = 0;
+    double last = 0.0;
+    if (every != (given > 0 ? given : on_cpu ? 1 : every))
+        wrong("log_every is %lld where %lld was asked for", every, given);
     char line[1024];
     if (!fgets(line, sizeof line, csv) ||
         strcmp(line, "step,epoch,loss,lr,samples_per_second,data_ms,forward_ms,backward_ms,"
@@ -200,12 +208,13 @@ static void check_csv(json_t *root, FILE *csv)
         }
         if (columns != COLUMNS || !strchr(line, '\n'))
             wrong("line %lld of steps.csv is not %d numbers: %s", lines + 1, COLUMNS, line);
-        if (value[0] != (double)(lines * every))
+        if (regular ? value[0] != (double)(lines * every) : !(value[0] > last))
             wrong("line %lld of steps.csv is step %g, not %lld", lines + 1, value[0], lines * every);
+        last = value[0];
         if (value[1] < 1 || value[4] <= 0)
             wrong("line %lld of steps.csv: epoch %g, %g samples/s", lines + 1, value[1], value[4]);
     }
-    if (lines != steps / every)
+    if (regular ? lines != steps / every : last != (double)steps)
         wrong("steps.csv has %lld lines for %lld steps, one every %lld", lines, steps, every);
 }
 
