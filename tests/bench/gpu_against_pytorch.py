@@ -45,7 +45,10 @@ class Ddpt:
             self.bench("mnist", "fp32", 128, 10)
 
     def json(self, *arguments):
-        done = subprocess.run([self.program, *arguments, "--json"], capture_output=True, text=True)
+        environment = dict(os.environ)
+        if "DDPT_LIBRARY_PATH" in environment:  # ours are not for Python
+            environment["LD_LIBRARY_PATH"] = environment["DDPT_LIBRARY_PATH"]
+        done = subprocess.run([self.program, *arguments, "--json"], capture_output=True, text=True, env=environment)
         if done.returncode != 0:
             raise RuntimeError(f"ddpt {' '.join(arguments)}: status {done.returncode}: {done.stderr.strip()}")
         return json.loads(done.stdout)
