@@ -140,7 +140,9 @@ def measure_group(case, names, options, log, results):
 
 def best_variant(case, options, log):
     """The fastest variant, running, and what each gave; None without PyTorch."""
-    listed = subprocess.run([*worker(case), "list", "--device", torch_device(options)], stdout=subprocess.PIPE, stderr=log, text=True)
+    listed = subprocess.run([*worker(case), "list", "--device", torch_device(options)], capture_output=True, text=True)
+    if listed.returncode != 0 and "No module named 'torch'" not in listed.stderr:
+        raise RuntimeError(f"PyTorch cannot be used: {listed.stderr.strip().splitlines()[-1]}")
     groups = json.loads(listed.stdout) if listed.returncode == 0 else []
     best, results = (0.0, None), {}
     for names in groups:
@@ -181,33 +183,44 @@ def floor_of(case, ddpt, rates, flops):
     return max(moved, computed), "bytes" if moved > computed else "FLOPs"
 
 
-def compare(case, ddpt, rates, options, log):
-    network, precision, batch, wanted = case
-    say(f"{network} {precision} batch {batch}")
-    steps = ddpt.measured_steps(network, precision, batch, options.seconds)
-    variant, results = best_variant(case, options, log)
-    ours, theirs = [], []
+def take_turns(case, ddpt, variant, steps, options):
+    """All rates of both, and what ddpt said last."""
+    network, precision, batch, _ = case
+    ours, theirs, bench = [], [], None
     for _ in range(options.pairs):
         rate, bench = ddpt.bench(network, precision, batch, steps)
         ours.append(rate)
         if variant:
             theirs.append(variant.rate(options.seconds))
-    floor, bound = floor_of(case, ddpt, rates, bench["model"]["flops_train_per_sample"])
     if variant and variant.about["parameters"] != bench["model"]["parameters"]:
-        raise RuntimeError(f"{network}: PyTorch's has {variant.about['parameters']} parameters, ddpt's {bench['model']['parameters']}")
-    if variant:
-        variant.close()
-    rate = statistics.median(ours)
+        raise RuntimeError(f"PyTorch's network has {variant.about['parameters']} parameters, not {bench['model']['parameters']}")
+    return ours, theirs, bench
+
+
+def compare(case, ddpt, rates, options, log):
+    network, precision, batch, wanted = case
+    say(name_of(case))
+    steps = ddpt.measured_steps(network, precision, batch, options.seconds)
+    variant, results = best_variant(case, options, log)
+    try:
+        ours, theirs, bench = take_turns(case, ddpt, variant, steps, options)
+    finally:
+        if variant:
+            variant.close()
+    floor, bound = floor_of(case, ddpt, rates, bench["model"]["flops_train_per_sample"])
+    rate, best = statistics.median(ours), statistics.median(theirs) if theirs else None
     return {"network": network, "precision": precision, "batch": batch, "wanted": wanted, "ddpt": rate, "ddpt_all": ours,
-            "pytorch": statistics.median(theirs) if theirs else None, "pytorch_all": theirs,
-            "pytorch_version": variant.about["torch"] if variant else None, "variant": variant.name if variant else None,
-            "variants": results, "ratio": rate / statistics.median(theirs) if theirs else None, "step_us": 1e6 * batch / rate,
-            "floor_us": 1e6 * floor, "floor_is": bound, "floor_share": floor * rate / batch}
+            "pytorch": best, "pytorch_all": theirs, "pytorch_version": variant.about["torch"] if variant else None,
+            "variant": variant.name if variant else None, "variants": results, "ratio": rate / best if best else None,
+            "step_us": 1e6 * batch / rate, "floor_us": 1e6 * floor, "floor_is": bound, "floor_share": floor * rate / batch}
 
 
-def rows_of(result):
+def name_of(case):
+    return f"{case[0]} {case[1]} batch {case[2]}"
+
+
+def rows_of(name, result):
     """Lines of run.sh's table: check, figure, wanted, verdict."""
-    name = f"{result['network']} {result['precision']} batch {result['batch']}"
     yield (f"{name}: share of the floor",
            f"{100 * result['floor_share']:.0f} % ({result['step_us']:.1f} us a step, {result['floor_us']:.1f} by {result['floor_is']})", "-", "shown")
     if result["ratio"] is None:
@@ -243,11 +256,15 @@ def main():
     results = []
     with open(options.log, "a") if options.log else tempfile.TemporaryFile("w+") as log:
         for case in chosen(options):
-            result = compare(case, ddpt, rates, options, log)
-            results.append(result)
+            try:
+                results.append(compare(case, ddpt, rates, options, log))
+                rows = list(rows_of(name_of(case), results[-1]))
+            except (RuntimeError, TimeoutError, BrokenPipeError) as error:
+                say(f"    {error}")
+                rows = [(f"{name_of(case)}: samples/s", str(error).replace("|", "/").splitlines()[0], f">= {case[3]} x PyTorch", "fail")]
             if options.rows:
-                with open(options.rows, "a") as rows:
-                    rows.writelines("|".join(row) + "\n" for row in rows_of(result))
+                with open(options.rows, "a") as file:
+                    file.writelines("|".join(row) + "\n" for row in rows)
     json.dump({"rates": rates, "results": results}, sys.stdout, indent=2)
     print()
 
