@@ -5,6 +5,7 @@
 #include "command.h"
 
 base_status bench_gemm(int argc, char **argv);
+base_status bench_memory(int argc, char **argv);
 base_status bench_allreduce(int argc, char **argv);
 base_status bench_step(int argc, char **argv);
 

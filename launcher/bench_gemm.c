@@ -1,4 +1,5 @@
 #include "bench.h"
+#include "bench_device.h"
 #include "bench_host.h"
 
 #include "run_job.h"
@@ -10,7 +11,8 @@
 
 typedef struct gemm_options {
     long long m, n, k, threads; /* 0: not given */
-    int json, help;
+    ops_precision precision;
+    int on_gpu, json, help;
 } gemm_options;
 
 typedef struct gemm_shape {
@@ -25,12 +27,26 @@ enum { USUAL_COUNT = sizeof usual / sizeof *usual, LIBRARY_COUNT = 2 };
 static const char *const libraries[LIBRARY_COUNT] = {"openblas", "onednn"};
 #define SECONDS 0.25
 
+/* What was measured on: rates[columns] a shape, in GFLOP/s; NaN for a library that is not in this build. */
+typedef struct gemm_results {
+    const char *precision;
+    int threads;
+    char gpu[128]; /* "": on this many threads */
+    int columns;
+    const char *const *names;
+    const gemm_shape *shapes;
+    int count;
+    double rates[USUAL_COUNT * LIBRARY_COUNT];
+} gemm_results;
+
 static base_status parse(int argc, char **argv, gemm_options *options)
 {
     static const struct option known[] = {{"m", required_argument, NULL, 'm'},
                                           {"n", required_argument, NULL, 'n'},
                                           {"k", required_argument, NULL, 'k'},
                                           {"threads", required_argument, NULL, 't'},
+                                          {"device", required_argument, NULL, 'd'},
+                                          {"precision", required_argument, NULL, 'p'},
                                           {"json", no_argument, NULL, 'j'},
                                           {"help", no_argument, NULL, 'h'},
                                           {NULL, 0, NULL, 0}};
@@ -41,6 +57,8 @@ static base_status parse(int argc, char **argv, gemm_options *options)
         case 'n': BASE_TRY(command_number("--n", optarg, 1, 65536, &options->n)); break;
         case 'k': BASE_TRY(command_number("--k", optarg, 1, 65536, &options->k)); break;
         case 't': BASE_TRY(command_number("--threads", optarg, 1, 4096, &options->threads)); break;
+        case 'd': BASE_TRY(bench_device_parse(optarg, &options->on_gpu)); break;
+        case 'p': BASE_TRY(bench_device_parse_precision(optarg, &options->precision)); break;
         case 'j': options->json = 1; break;
         case 'h': options->help = 1; return BASE_OK;
         default: return command_bad_option("bench gemm", argv, optind);
@@ -53,21 +71,28 @@ static base_status parse(int argc, char **argv, gemm_options *options)
     if (given != 0 && given != 3)
         return BASE_FAIL(BASE_USAGE,
                          "ddpt bench gemm: give all three of --m, --n and --k, or none for the usual shapes");
+    if (options->on_gpu && options->threads > 0)
+        return BASE_FAIL(BASE_USAGE, "ddpt bench gemm: --threads is for the cpu");
+    if (!options->on_gpu && options->precision != OPS_FP32)
+        return BASE_FAIL(BASE_USAGE, "ddpt bench gemm: --precision %s needs --device gpu",
+                         bench_device_precision_name(options->precision));
     return BASE_OK;
 }
 
-/* rates[LIBRARY_COUNT] a shape; NaN for a library that is not in this build. */
-static base_status measure(int threads, const gemm_shape *shapes, int count, double *rates)
+static base_status measure_host(gemm_results *results)
 {
+    results->columns = LIBRARY_COUNT;
+    results->names = libraries;
     for (int l = 0; l < LIBRARY_COUNT; l++) {
         bench_host host;
-        base_status status = bench_host_open(&host, threads, libraries[l]);
+        base_status status = bench_host_open(&host, results->threads, libraries[l]);
         int missing = status == BASE_DEVICE;
-        for (int s = 0; s < count; s++) {
-            double *rate = &rates[s * LIBRARY_COUNT + l];
+        for (int s = 0; s < results->count; s++) {
+            const gemm_shape *shape = &results->shapes[s];
+            double *rate = &results->rates[s * LIBRARY_COUNT + l];
             *rate = NAN;
             if (status == BASE_OK)
-                status = run_measure_gemm(host.ops, host.context, shapes[s].m, shapes[s].n, shapes[s].k, SECONDS, rate);
+                status = run_measure_gemm(host.ops, host.context, shape->m, shape->n, shape->k, SECONDS, rate);
         }
         bench_host_close(&host);
         if (!missing)
@@ -77,17 +102,37 @@ static base_status measure(int threads, const gemm_shape *shapes, int count, dou
     return BASE_OK;
 }
 
-static void print_text(int threads, const gemm_shape *shapes, int count, const double *rates)
+static base_status measure_gpu(gemm_results *results, ops_precision precision)
 {
-    printf("fp32 GEMM, %d thread%s, GFLOP/s: c (M, N) = a (M, K) b (K, N)\n\n%7s %7s %7s", threads,
-           threads == 1 ? "" : "s", "M", "N", "K");
-    for (int l = 0; l < LIBRARY_COUNT; l++)
-        printf(" %10s", libraries[l]);
+    static const char *const name = "gpu";
+    bench_device device;
+    base_status status = bench_device_open(&device, precision);
+    results->columns = 1;
+    results->names = &name;
+    snprintf(results->gpu, sizeof results->gpu, "%s", device.gpu.name);
+    for (int s = 0; s < results->count && status == BASE_OK; s++) {
+        const gemm_shape *shape = &results->shapes[s];
+        status = run_measure_device_gemm(&device.on, shape->m, shape->n, shape->k, &results->rates[s]);
+    }
+    bench_device_close(&device);
+    return status;
+}
+
+static void print_text(const gemm_results *r)
+{
+    printf("%s GEMM, ", r->precision);
+    if (*r->gpu)
+        printf("%s", r->gpu);
+    else
+        printf("%d thread%s", r->threads, r->threads == 1 ? "" : "s");
+    printf(", GFLOP/s: c (M, N) = a (M, K) b (K, N)\n\n%7s %7s %7s", "M", "N", "K");
+    for (int l = 0; l < r->columns; l++)
+        printf(" %10s", r->names[l]);
     putchar('\n');
-    for (int s = 0; s < count; s++) {
-        printf("%7" PRId64 " %7" PRId64 " %7" PRId64, shapes[s].m, shapes[s].n, shapes[s].k);
-        for (int l = 0; l < LIBRARY_COUNT; l++) {
-            double rate = rates[s * LIBRARY_COUNT + l];
+    for (int s = 0; s < r->count; s++) {
+        printf("%7" PRId64 " %7" PRId64 " %7" PRId64, r->shapes[s].m, r->shapes[s].n, r->shapes[s].k);
+        for (int l = 0; l < r->columns; l++) {
+            double rate = r->rates[s * r->columns + l];
             if (isnan(rate))
                 printf(" %10s", "-");
             else
@@ -97,24 +142,27 @@ static void print_text(int threads, const gemm_shape *shapes, int count, const d
     }
 }
 
-static base_status print_json(int threads, const gemm_shape *shapes, int count, const double *rates)
+static base_status print_json(const gemm_results *r)
 {
     json_t *json = json_object(), *points = json_array();
-    for (int s = 0; s < count; s++) {
+    for (int s = 0; s < r->count; s++) {
         json_t *point = json_object(), *gflops = json_object();
-        for (int l = 0; l < LIBRARY_COUNT; l++) {
-            double rate = rates[s * LIBRARY_COUNT + l];
-            json_object_set_new(gflops, libraries[l], isnan(rate) ? json_null() : json_real(rate));
+        for (int l = 0; l < r->columns; l++) {
+            double rate = r->rates[s * r->columns + l];
+            json_object_set_new(gflops, r->names[l], isnan(rate) ? json_null() : json_real(rate));
         }
-        json_object_set_new(point, "m", json_integer(shapes[s].m));
-        json_object_set_new(point, "n", json_integer(shapes[s].n));
-        json_object_set_new(point, "k", json_integer(shapes[s].k));
+        json_object_set_new(point, "m", json_integer(r->shapes[s].m));
+        json_object_set_new(point, "n", json_integer(r->shapes[s].n));
+        json_object_set_new(point, "k", json_integer(r->shapes[s].k));
         json_object_set_new(point, "gflops", gflops);
         json_array_append_new(points, point);
     }
     json_object_set_new(json, "schema", json_string("ddpt.bench.gemm.v1"));
-    json_object_set_new(json, "threads", json_integer(threads));
-    json_object_set_new(json, "precision", json_string("fp32"));
+    if (*r->gpu)
+        json_object_set_new(json, "gpu", json_string(r->gpu));
+    else
+        json_object_set_new(json, "threads", json_integer(r->threads));
+    json_object_set_new(json, "precision", json_string(r->precision));
     json_object_set_new(json, "points", points);
     return command_print_json(json);
 }
@@ -122,13 +170,14 @@ static base_status print_json(int threads, const gemm_shape *shapes, int count, 
 static base_status measure_and_print(const gemm_options *options, int threads)
 {
     gemm_shape one = {options->m, options->n, options->k};
-    const gemm_shape *shapes = options->m > 0 ? &one : usual;
-    int count = options->m > 0 ? 1 : USUAL_COUNT;
-    double rates[USUAL_COUNT * LIBRARY_COUNT] = {0};
-    BASE_TRY(measure(threads, shapes, count, rates));
+    gemm_results results = {.precision = bench_device_precision_name(options->precision),
+                            .threads = threads,
+                            .shapes = options->m > 0 ? &one : usual,
+                            .count = options->m > 0 ? 1 : USUAL_COUNT};
+    BASE_TRY(options->on_gpu ? measure_gpu(&results, options->precision) : measure_host(&results));
     if (options->json)
-        return print_json(threads, shapes, count, rates);
-    print_text(threads, shapes, count, rates);
+        return print_json(&results);
+    print_text(&results);
     return BASE_OK;
 }
 

@@ -82,6 +82,10 @@ pack_ucx
 ln -s ../bin/ddpt "$top/build/ddpt"
 cp -r "$build/tests" "$top/build/tests"
 find "$top/build/tests" -mindepth 1 \( -type d -o ! -perm -u+x ! -name '*.so' \) -prune -exec rm -rf {} +
+# What runs on the GPU itself (test_device NAME) need not run on an emulated one as well.
+if [ -e "$top/build/tests/test_device" ]; then
+    for test in $("$build/tests/test_device" --list); do rm -f "$top/build/tests/test_gpu_$test"; done
+fi
 for file in "$top"/build/tests/*; do
     [ ! -e "$file" ] || pack_libraries "$file"
 done

@@ -18,7 +18,7 @@ double bench_median(double *values, int count)
 static const struct {
     const char *name;
     base_status (*run)(int argc, char **argv);
-} benchmarks[] = {{"gemm", bench_gemm}, {"allreduce", bench_allreduce}, {"step", bench_step}};
+} benchmarks[] = {{"gemm", bench_gemm}, {"memory", bench_memory}, {"allreduce", bench_allreduce}, {"step", bench_step}};
 
 static base_status run(int argc, char **argv)
 {
@@ -29,15 +29,16 @@ static base_status run(int argc, char **argv)
         if (strcmp(benchmarks[i].name, name) == 0)
             return benchmarks[i].run(argc - 1, argv + 1);
     return BASE_FAIL(BASE_USAGE,
-                     "ddpt bench needs what to measure, gemm, allreduce or step%s%s%s; see: ddpt help bench",
+                     "ddpt bench needs what to measure, gemm, memory, allreduce or step%s%s%s; see: ddpt help bench",
                      *name ? ", not '" : "", name, *name ? "'" : "");
 }
 
 const command command_bench = {
     .name = "bench",
-    .summary = "micro-benchmarks: gemm, allreduce, step",
+    .summary = "micro-benchmarks: gemm, memory, allreduce, step",
     .usage =
-        "usage: ddpt bench gemm [--m M --n N --k K] [--threads T] [--json]\n"
+        "usage: ddpt bench gemm [--m M --n N --k K] [--threads T] [--device D] [--precision P] [--json]\n"
+        "       ddpt bench memory [--device D] [--json]\n"
         "       [mpirun -n N] ddpt bench allreduce [--sizes LIST] [--comm KIND] [--json]\n"
         "       [mpirun -n N] ddpt bench step [--steps N] [--set KEY=VALUE]... [--share-gpus] [--json]\n"
         "                               CONFIG\n"
@@ -45,6 +46,12 @@ const command command_bench = {
         "gemm: the best rate of c (M, N) = a (M, K) b (K, N) in fp32, in GFLOP/s, through each library of this build, "
         "for one\n"
         "shape or for those that training meets. Threads: the cores of this process, unless --threads says otherwise.\n"
+        "      --device D      cpu or gpu (default: cpu); gpu: this process' first GPU\n"
+        "      --precision P   fp32, tf32 or bf16 on a GPU (default: fp32)\n"
+        "\n"
+        "memory: the best rate of memory in GB/s, read and written together: STREAM's triad on the cores of this "
+        "process, or\n"
+        "copies of 512 MiB within a GPU's memory.\n"
         "\n"
         "allreduce: sums vectors of floats over all ranks.\n"
         "      --sizes LIST    bytes, e.g. 4,64K,16M (default: 4 bytes to 64M)\n"
@@ -67,8 +74,8 @@ const command command_bench = {
         "reaches,\n"
         "  measured in the same process, times the cores at work; on GPUs a GEMM of up to 8192^3, times the GPUs.\n"
         "\n"
-        "      --json          the result as JSON (schemas ddpt.bench.gemm.v1, ddpt.bench.allreduce.v1, "
-        "ddpt.bench.step.v1)\n"
+        "      --json          the result as JSON (schemas ddpt.bench.gemm.v1, ddpt.bench.memory.v1,\n"
+        "                      ddpt.bench.allreduce.v1, ddpt.bench.step.v1)\n"
         "  -h, --help          this text\n"
         "\n"
         "Exit status: 0 measured; 1 an error of ddpt or the system; 2 usage or configuration; 3 data; 5 back end not\n"

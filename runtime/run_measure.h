@@ -16,9 +16,23 @@ base_status run_measure_memory(base_pool *pool, double seconds, double *gbytes_p
 /* A full GEMM of 1024^3: the peak against which MFU is given. */
 base_status run_measure_peak(const ops_table *ops, ops_context *context, double *gflops);
 
-/* The same for a device that computes behind the host, in the context's precision: square products of growing size
- * until one takes some milliseconds or 8192 is reached; the best rate. */
-base_status run_measure_device_peak(const base_device_table *table, base_device *device, base_stream *stream,
-                                    const ops_table *ops, ops_context *context, double *gflops);
+/* A device that computes behind the host, with a context on its stream. */
+typedef struct run_measure_device {
+    const base_device_table *table;
+    base_device *device;
+    base_stream *stream;
+    const ops_table *ops;
+    ops_context *context;
+} run_measure_device;
+
+/* Its rate of products in the context's precision, one call after another for some milliseconds; GFLOP/s. Allocates. */
+base_status run_measure_device_gemm(const run_measure_device *on, int64_t m, int64_t n, int64_t k, double *gflops);
+
+/* Its peak: the best rate of square products of growing size until one takes some milliseconds or 8192 is reached. */
+base_status run_measure_device_peak(const run_measure_device *on, double *gflops);
+
+/* Best rate of copying `nbytes` within its memory, of the bytes read and the bytes written together; GB/s. Allocates
+ * twice as much. */
+base_status run_measure_device_memory(const run_measure_device *on, size_t nbytes, double *gbytes_per_second);
 
 #endif

@@ -22,7 +22,8 @@ static base_status measure_cores(const run_job *job, double *peak)
 static base_status measure_gpus(const run_job *job, double *peak)
 {
     double rate;
-    BASE_TRY(run_measure_device_peak(job->device_table, job->device, job->stream, job->ops, job->context, &rate));
+    const run_measure_device on = {job->device_table, job->device, job->stream, job->ops, job->context};
+    BASE_TRY(run_measure_device_peak(&on, &rate));
     *peak = rate * job->choice.gpus;
     return BASE_OK;
 }

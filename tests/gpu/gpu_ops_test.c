@@ -18,7 +18,9 @@ gpu_ops_test gpu_ops_test_open(ops_precision precision, size_t workspace_bytes)
         .precision = precision, .type = precision == OPS_BF16 ? GPU_BF16 : GPU_F32, .tolerance = tolerances[precision]};
     const ops_options options = {
         .stream = (base_stream *)gpu_test_stream, .precision = precision, .workspace_bytes = workspace_bytes};
+    gpu_test_precision = precision;
     GPU_OPS(ops_gpu.open(&options, &test.self));
+    assert_true(*ops_gpu.libraries(test.self) != '\0');
     assert_int_equal(ops_gpu.element_bytes(test.self), gpu_test_size(test.type, 1));
     return test;
 }
@@ -26,6 +28,7 @@ gpu_ops_test gpu_ops_test_open(ops_precision precision, size_t workspace_bytes)
 void gpu_ops_test_close(gpu_ops_test *test)
 {
     gpu_test_end(NULL);
+    gpu_test_precision = -1;
     ops_gpu.close(&test->self);
     assert_null(test->self);
 }

@@ -20,6 +20,9 @@ typedef struct device_array {
 } device_array;
 
 gpuStream_t gpu_test_stream;
+int gpu_test_precision = -1;
+
+static double largest_error[OPS_BF16 + 1];
 
 static device_array arrays[ARRAYS];
 static int array_count;
@@ -45,7 +48,11 @@ int gpu_test_begin_group(void **state)
 
 int gpu_test_end_group(void **state)
 {
+    static const char *const names[] = {"fp32", "tf32", "bf16"};
     (void)state;
+    for (ops_precision p = OPS_FP32; p <= OPS_BF16; p++)
+        if (largest_error[p] > 0.0)
+            printf("largest error in %s: %.2g\n", names[p], largest_error[p]);
     return gpuStreamDestroy(gpu_test_stream) != gpuSuccess;
 }
 
@@ -206,19 +213,32 @@ const char *gpu_test_type_name(gpu_type type)
     return type == GPU_BF16 ? "bf16" : "fp32";
 }
 
-static int near(double got, double want, double tolerance)
+/* Of numbers that are not equal and not both NaN; infinite where only one is a number. */
+static double error_of(double got, double want)
 {
-    return isnan(want) ? isnan(got) : got == want || fabs(got - want) <= tolerance * (1.0 + fabs(want));
+    const double error = got == want || (isnan(want) && isnan(got)) ? 0.0 : fabs(got - want) / (1.0 + fabs(want));
+    return isnan(error) ? INFINITY : error;
+}
+
+static void record_error(gpu_type type, double error)
+{
+    double *largest = &largest_error[gpu_test_precision >= 0 ? gpu_test_precision
+                                     : type == GPU_BF16      ? OPS_BF16
+                                                             : OPS_FP32];
+    *largest = fmax(*largest, error);
 }
 
 void gpu_test_near_within(const char *what, gpu_type type, const void *device, const double *want, int64_t count,
                           double tolerance)
 {
     const float *got = gpu_test_download_tensor(type, device, count);
-    for (int64_t i = 0; i < count; i++)
-        if (!near((double)got[i], want[i], tolerance))
+    for (int64_t i = 0; i < count; i++) {
+        const double error = error_of((double)got[i], want[i]);
+        record_error(type, error);
+        if (error > tolerance)
             fail_msg("%s[%lld of %lld, %s] is %.9g, expected %.9g within %g", what, (long long)i, (long long)count,
                      gpu_test_type_name(type), (double)got[i], want[i], tolerance);
+    }
 }
 
 void gpu_test_near(const char *what, gpu_type type, const void *device, const double *want, int64_t count)
@@ -230,7 +250,7 @@ void gpu_test_near_doubles(const char *what, const double *device, const double 
 {
     const double *got = gpu_test_download(device, (size_t)count * sizeof *got);
     for (int64_t i = 0; i < count; i++)
-        if (!near(got[i], want[i], tolerance))
+        if (error_of(got[i], want[i]) > tolerance)
             fail_msg("%s[%lld of %lld] is %.17g, expected %.17g within %g", what, (long long)i, (long long)count,
                      got[i], want[i], tolerance);
 }

@@ -15,6 +15,10 @@
 /* The stream of the tests. */
 extern gpuStream_t gpu_test_stream;
 
+/* Whose errors are compared: that of the open context (gpu_ops_test.h); -1: that of each tensor's type. The end of a
+ * group prints the largest error of each. */
+extern int gpu_test_precision;
+
 /* A shape that takes several rounds of a grid: the emulator's grids are small (gpu_kernel.cuh). */
 #if defined(DDPT_GPU_EMULATED)
 #define GPU_TEST_LONG(on_emulator, on_gpu) (on_emulator)
@@ -55,7 +59,8 @@ float gpu_test_bf16(float x);
 /* 1e-5 for fp32, 1.5e-2 for bf16. */
 double gpu_test_tolerance(gpu_type type);
 const char *gpu_test_type_name(gpu_type type);
-/* |got - want| <= tolerance (1 + |want|) for each of `count` elements of a tensor; NaN only where NaN is wanted. */
+/* |got - want| / (1 + |want|), the error, is at most `tolerance` for each of `count` elements of a tensor; NaN only
+ * where NaN is wanted. */
 void gpu_test_near(const char *what, gpu_type type, const void *device, const double *want, int64_t count);
 void gpu_test_near_within(const char *what, gpu_type type, const void *device, const double *want, int64_t count,
                           double tolerance);

@@ -308,8 +308,11 @@ static int open_device(void)
 int main(void)
 {
     test_open_world();
-    if (!open_device())
-        return test_close_world(1);
+    if (!open_device()) {
+        fprintf(stderr, "skipped: %s\n", base_status_message());
+        test_close_world(0);
+        return 77;
+    }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(collectives_work_in_the_order_of_the_stream),
         cmocka_unit_test(many_requests_are_under_way),

@@ -1,11 +1,29 @@
-/* The GPU's slots for products, dense layers and convolutions against references in double. */
+/* The GPU's slots for products, dense layers and convolutions against references in double.
+ *
+ * Factors are smaller the more products go into a sum (spread), so that sums are of the order of 1: an error is then
+ * one relative to the numbers that go into it, also where they cancel.
+ */
 #include "gpu_ops_test.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
 
 #include <cmocka.h>
+
+static double spread(double most, int64_t products)
+{
+    return fmin(most, 2.0 / sqrt((double)products + 1.0));
+}
+
+/* What a slot is to write, and not to read, is NaN before. */
+static void poison_rows(const gpu_ops_test *t, void *c, int64_t rows, int64_t n, int64_t ld)
+{
+    for (int64_t row = 0; row < rows; row++)
+        GPU_TEST(gpuMemsetAsync((char *)c + gpu_test_size(t->type, row * ld), 0xff, gpu_test_size(t->type, n),
+                                gpu_test_stream));
+}
 
 /* ---- gemm ---- */
 
@@ -17,9 +35,11 @@ static void gemm_case(gpu_ops_test *t, int64_t m, int64_t n, int64_t k, int form
     uint64_t state = (uint64_t)(m * 7 + n * 3 + k);
     float *a, *b, *c;
     void *device_a = gpu_test_random(t->type, &state, a_count, -1.0, 1.0, &a);
-    void *device_b = gpu_test_random(t->type, &state, b_count, -0.3, 0.3, &b);
+    void *device_b = gpu_test_random(t->type, &state, b_count, -spread(0.3, k), spread(0.3, k), &b);
     void *device_c = gpu_test_random(t->type, &state, c_count, -1.0, 1.0, &c);
     double *want = gpu_test_host((size_t)c_count * sizeof *want);
+    if (!accumulate)
+        poison_rows(t, device_c, m, n, ldc);
     for (int64_t i = 0; i < c_count; i++) {
         const int64_t row = i / ldc, column = i % ldc;
         want[i] = column < n && !accumulate ? 0.0 : (double)c[i];
@@ -123,7 +143,7 @@ static numbers numbers_make(const gpu_ops_test *t, const layer *l, uint64_t *sta
     n.w_count = op->kernel_h * op->kernel_w * op->c * op->n;
     n.y_count = l->batch * n.oh * n.ow * op->n;
     const int64_t bias_at = (n.w_count + 15) / 16 * 16;
-    n.params = gpu_ops_test_params(t, state, bias_at + op->n, 0.4, &n.w);
+    n.params = gpu_ops_test_params(t, state, bias_at + op->n, spread(0.4, n.w_count / op->n), &n.w);
     n.b = n.w + bias_at;
     n.device_x = gpu_test_random(t->type, state, n.x_count, -1.0, 1.0, &n.x);
     n.y = gpu_test_tensor(t->type, n.y_count);
@@ -177,9 +197,12 @@ static void layer_backward(const gpu_ops_test *t, numbers *n, ops_conv *conv, ui
     const layer *l = n->l;
     const ops_dense dense = {l->op.c, l->op.n, l->op.activation};
     float *g, *dx, *db = l->bias ? n->db : NULL;
-    n->dy = gpu_test_random(t->type, state, n->y_count, -1.0, 1.0, &g);
+    const double high = spread(1.0, n->y_count / l->op.n);
+    n->dy = gpu_test_random(t->type, state, n->y_count, -high, high, &g);
     n->dx = gpu_test_random(t->type, state, n->x_count, -1.0, 1.0, &dx);
     void *to = l->op.wants_dx ? n->dx : NULL;
+    if (to && !l->accumulate)
+        poison_rows(t, to, 1, n->x_count, 0);
     if (conv) {
         GPU_OPS(ops_gpu.conv2d_backward(t->self, conv, l->batch, n->device_x, n->params, n->y, n->z, n->dy, n->dw, db,
                                         to, l->accumulate));
@@ -235,10 +258,35 @@ static void run_dense(gpu_ops_test *t)
     layer_case(t, &(layer){.op = {1, 1, 33, 10, 1, 1, 1, 1, 0, 0, OPS_RELU, 1}, .dense = 1, .bias = 1});
 }
 
+/* Of the sizes of the examples, for which libraries have kernels of their own, and sizes beside them. */
+static void run_large_dense(gpu_ops_test *t)
+{
+    static const struct {
+        int64_t m, k, n;
+        ops_activation activation;
+    } sizes[] = {{GPU_TEST_LONG(16, 128), 784, 512, OPS_RELU},
+                 {GPU_TEST_LONG(15, 127), 783, 509, OPS_RELU},
+                 {GPU_TEST_LONG(16, 128), 512, 10, OPS_IDENTITY},
+                 {GPU_TEST_LONG(3, 33), 4096, 136, OPS_GELU},
+                 {GPU_TEST_LONG(70, 600), 40, 1000, OPS_IDENTITY}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        layer_case(t, &(layer){.op = {1, 1, sizes[i].k, sizes[i].n, 1, 1, 1, 1, 0, 0, sizes[i].activation, 1},
+                               .batch = sizes[i].m,
+                               .dense = 1,
+                               .bias = 1,
+                               .accumulate = (int)i % 2});
+}
+
 static void dense_layers(void **state)
 {
     (void)state;
     gpu_ops_test_all(run_dense);
+}
+
+static void large_dense_layers(void **state)
+{
+    (void)state;
+    gpu_ops_test_all(run_large_dense);
 }
 
 static const layer convs[] = {
@@ -249,6 +297,8 @@ static const layer convs[] = {
     {{6, 5, 8, 8, 1, 1, 2, 2, 0, 0, OPS_SIGMOID, 1}, 2, 0, 1, 0}, /* and here not */
     {{5, 5, 1, 6, 5, 5, 1, 1, 0, 0, OPS_RELU, 0}, 5, 0, 1, 0},
     {{4, 4, 3, 2, 3, 3, 1, 1, 1, 1, OPS_RELU, 1}, 0, 0, 1, 0},
+    {{28, 28, 1, 32, 3, 3, 1, 1, 0, 0, OPS_RELU, 0}, GPU_TEST_LONG(1, 9), 0, 1, 0}, /* as in mnist-cnn.cfg */
+    {{GPU_TEST_LONG(9, 26), 26, 32, 64, 3, 3, 1, 1, 0, 0, OPS_RELU, 1}, GPU_TEST_LONG(1, 3), 0, 1, 0},
 };
 
 static void run_convs(gpu_ops_test *t)
@@ -292,6 +342,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(products, gpu_test_end),
         cmocka_unit_test_teardown(dense_layers, gpu_test_end),
+        cmocka_unit_test_teardown(large_dense_layers, gpu_test_end),
         cmocka_unit_test_teardown(convolutions, gpu_test_end),
         cmocka_unit_test_teardown(convolutions_in_parts, gpu_test_end),
         cmocka_unit_test_teardown(kernels_that_do_not_fit, gpu_test_end),

@@ -1,5 +1,6 @@
-/* A job on the emulated GPU, from the inside: a step allocates nothing and becomes a graph, a device that the host runs
- * ahead of loses no step's loss, and batches are the host's, whether the data set lies on the device or travels. */
+/* A job on the emulated GPU, or on that of the plug-in given, from the inside: a step allocates nothing and becomes a
+ * graph, a device that the host runs ahead of loses no step's loss, and batches are the host's, whether the data set
+ * lies on the device or travels. */
 #include "base_arena.h"
 #include "comm/comm_test.h"
 #include "run_step.h"
@@ -159,9 +160,9 @@ static void batches_are_the_hosts(void **state)
     close_job(&config, &job);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    setenv("DDPT_GPU_PLUGIN", DDPT_TEST_PLUGIN, 1);
+    setenv("DDPT_GPU_PLUGIN", argc > 1 ? argv[1] : DDPT_TEST_PLUGIN, 1);
     setenv(RUN_DEVICE_SHARE, "1", 1);
     test_open_world();
     const struct CMUnitTest tests[] = {

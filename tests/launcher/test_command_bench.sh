@@ -1,6 +1,7 @@
 #!/bin/sh
 # ddpt bench without mpirun: that it runs and what it refuses. How fast is no test's business.
 . "$(dirname "$0")/command_test.sh"
+tools=$4
 
 expect 0 "$ddpt" bench gemm --m 32 --n 48 --k 64
 out_has '^  *32  *48  *64  *[0-9]'
@@ -8,6 +9,21 @@ expect 0 "$ddpt" bench gemm --m 32 --n 48 --k 64 --threads 2 --json
 out_has '"schema": "ddpt.bench.gemm.v1"'
 out_has '"threads": 2'
 out_has '"openblas": [0-9]'
+
+emulated=$tools/libddpt_gpu_emulated.so
+if [ -e "$emulated" ]; then
+    expect 0 env DDPT_GPU_PLUGIN="$emulated" "$ddpt" bench gemm --device gpu --precision bf16 --m 32 --n 48 --k 64 --json
+    out_has '"gpu": "emulated GPU"'
+    out_has '"gpu": [0-9]'
+    out_has '"precision": "bf16"'
+    expect 0 env DDPT_GPU_PLUGIN="$emulated" "$ddpt" bench memory --device gpu
+    out_has '^copy: [0-9.]* GB/s'
+fi
+expect 5 env DDPT_GPU_PLUGIN="$work/missing.so" "$ddpt" bench memory --device gpu
+is_one_error
+expect 0 "$ddpt" bench memory --json
+out_has '"schema": "ddpt.bench.memory.v1"'
+out_has '"how": "triad"'
 
 expect 0 "$ddpt" bench allreduce --sizes 4,6K,1M
 out_has 'comm local'
@@ -39,6 +55,10 @@ is_one_error
 err_has "'nothing'"
 expect 2 "$ddpt" bench gemm --m 3
 is_one_error
+expect 2 "$ddpt" bench gemm --precision bf16
+err_has '^error: .*--precision bf16 needs --device gpu'
+expect 2 "$ddpt" bench gemm --precision fp64
+expect 2 "$ddpt" bench memory --device tpu
 expect 2 "$ddpt" bench gemm 3
 is_one_error
 for size in 0 3 6 x 4, ,4 4Q 2G -4 99999999999999999999 ''; do

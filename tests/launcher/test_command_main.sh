@@ -24,7 +24,7 @@ for command in train eval ckpt summary bench doctor; do
     done
     expect 0 "$ddpt" help
 done
-for benchmark in gemm allreduce step; do
+for benchmark in gemm memory allreduce step; do
     expect 0 "$ddpt" bench "$benchmark" --help
     out_has '^usage: '
 done
