@@ -252,12 +252,15 @@ job()
 jobs_of_tests()
 {
     if [ -n "$emulated" ]; then
-        row 'test_gpu_run, test_gpu_comm, test_train_gpu' 'tests of their own with an emulated GPU' '-' skipped
+        row 'test_gpu_run, test_gpu_graphs, test_gpu_comm, test_train_gpu' 'tests of their own with an emulated GPU' '-' skipped
         return
     fi
     DDPT_SHARE_GPUS=1
     export DDPT_SHARE_GPUS
-    for ranks in 1 2; do job "test_gpu_run, $ranks ranks" "$mpiexec" -n $ranks "$tests/test_gpu_run" "$plugin"; done
+    for ranks in 1 2; do
+        job "test_gpu_run, $ranks ranks" "$mpiexec" -n $ranks "$tests/test_gpu_run" "$plugin"
+        job "test_gpu_graphs, $ranks ranks" "$mpiexec" -n $ranks "$tests/test_gpu_graphs" "$plugin"
+    done
     for ranks in 1 2 3 4; do job "test_device_comm, $ranks ranks" "$mpiexec" -n $ranks "$tests/test_device_comm"; done
     unset DDPT_SHARE_GPUS
     job 'test_train_gpu' sh "$root/tests/train/test_train_gpu.sh" "$tests" "$ddpt" "$examples" "$mpiexec" "$plugin"

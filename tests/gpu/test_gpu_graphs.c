@@ -154,9 +154,9 @@ static void chains(void **state)
     }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    setenv("DDPT_GPU_PLUGIN", DDPT_TEST_PLUGIN, 1);
+    setenv("DDPT_GPU_PLUGIN", argc > 1 ? argv[1] : DDPT_TEST_PLUGIN, 1);
     setenv(RUN_DEVICE_SHARE, "1", 1);
     test_open_world();
     const struct CMUnitTest tests[] = {

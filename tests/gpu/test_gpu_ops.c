@@ -208,10 +208,11 @@ static void batch_case(gpu_ops_test *t, int64_t batch, int64_t size, int64_t c)
         GPU_OPS(host->normalize(NULL, size, c, pixels + sample[i] * size, scale.host, shift.host, x.host + i * size));
     }
     int32_t *got = gpu_test_memory((size_t)batch * sizeof *got);
+    const ops_step step = {.samples = gpu_test_upload(sample, (size_t)batch * sizeof *sample)};
+    GPU_OPS(ops_gpu.begin_step(t->self, &step));
     GPU_OPS(ops_gpu.gather_samples(t->self, batch, size, c, gpu_test_upload(pixels, (size_t)(SAMPLES * size)),
-                                   gpu_test_upload(labels, sizeof labels),
-                                   gpu_test_upload(sample, (size_t)batch * sizeof *sample), scale.device, shift.device,
-                                   x.device, got));
+                                   gpu_test_upload(labels, sizeof labels), 1, scale.device, shift.device, x.device,
+                                   got));
     pair_check("x", &x);
     gpu_test_same("labels", got, want, (size_t)batch * sizeof *want);
     gpu_test_end(NULL);
