@@ -122,12 +122,15 @@ static base_status choose_precision(ops_precision precision, const ops_bf16 *nat
     if (forced && *forced && !emulate)
         return BASE_FAIL(BASE_USAGE, "DDPT_HOST_BF16 is \"%s\"; it may be \"emulate\", or not be set", forced);
     *bf16 = emulate ? emulated : native;
+    if (emulate)
+        BASE_WARN("bf16 is emulated, since DDPT_HOST_BF16 says so: slower than fp32");
     if (*bf16)
         return BASE_OK;
-    return BASE_FAIL(BASE_DEVICE,
-                     "precision \"bf16\" on the cpu takes AVX512_BF16 instructions, which %s: use \"fp32\" (or "
-                     "DDPT_HOST_BF16=emulate, slow, to see what bf16 would give)",
-                     why_not_native());
+    return BASE_FAIL(
+        BASE_DEVICE,
+        "precision \"bf16\" on the cpu takes AVX512_BF16 instructions, which %s: set train.precision = \"fp32\" (or "
+        "DDPT_HOST_BF16=emulate, slow, to see what bf16 would give)",
+        why_not_native());
 }
 
 static void describe(ops_context *self)
