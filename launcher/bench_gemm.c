@@ -21,8 +21,16 @@ typedef struct gemm_shape {
  * of a square one's weights, and the yardstick of MFU. */
 static const gemm_shape usual[] = {{128, 512, 784},   {64, 512, 784},    {16, 512, 784},    {128, 4096, 784},
                                    {128, 4096, 4096}, {4096, 4096, 128}, {1024, 1024, 1024}};
-enum { USUAL_COUNT = sizeof usual / sizeof *usual, LIBRARY_COUNT = 2 };
-static const char *const libraries[LIBRARY_COUNT] = {"openblas", "onednn"};
+enum { USUAL_COUNT = sizeof usual / sizeof *usual, WAY_COUNT = 3 };
+
+/* What multiplies: a library in fp32, ddpt's own kernels in bf16. */
+typedef struct gemm_way {
+    const char *name, *library;
+    ops_precision precision;
+} gemm_way;
+
+static const gemm_way ways[WAY_COUNT] = {
+    {"openblas", "openblas", OPS_FP32}, {"onednn", "onednn", OPS_FP32}, {"bf16", "auto", OPS_BF16}};
 #define SECONDS 0.25
 
 static base_status parse(int argc, char **argv, gemm_options *options)
@@ -56,15 +64,15 @@ static base_status parse(int argc, char **argv, gemm_options *options)
     return BASE_OK;
 }
 
-/* rates[LIBRARY_COUNT] a shape; NaN for a library that is not in this build. */
+/* rates[WAY_COUNT] a shape; NaN for a library that is not in this build, and for bf16 where the cpu has none. */
 static base_status measure(int threads, const gemm_shape *shapes, int count, double *rates)
 {
-    for (int l = 0; l < LIBRARY_COUNT; l++) {
+    for (int l = 0; l < WAY_COUNT; l++) {
         bench_host host;
-        base_status status = bench_host_open(&host, threads, libraries[l]);
+        base_status status = bench_host_open(&host, threads, ways[l].library, ways[l].precision);
         int missing = status == BASE_DEVICE;
         for (int s = 0; s < count; s++) {
-            double *rate = &rates[s * LIBRARY_COUNT + l];
+            double *rate = &rates[s * WAY_COUNT + l];
             *rate = NAN;
             if (status == BASE_OK)
                 status = run_measure_gemm(host.ops, host.context, shapes[s].m, shapes[s].n, shapes[s].k, SECONDS, rate);
@@ -79,15 +87,15 @@ static base_status measure(int threads, const gemm_shape *shapes, int count, dou
 
 static void print_text(int threads, const gemm_shape *shapes, int count, const double *rates)
 {
-    printf("fp32 GEMM, %d thread%s, GFLOP/s: c (M, N) = a (M, K) b (K, N)\n\n%7s %7s %7s", threads,
+    printf("GEMM, fp32 by library and bf16, %d thread%s, GFLOP/s: c (M, N) = a (M, K) b (K, N)\n\n%7s %7s %7s", threads,
            threads == 1 ? "" : "s", "M", "N", "K");
-    for (int l = 0; l < LIBRARY_COUNT; l++)
-        printf(" %10s", libraries[l]);
+    for (int l = 0; l < WAY_COUNT; l++)
+        printf(" %10s", ways[l].name);
     putchar('\n');
     for (int s = 0; s < count; s++) {
         printf("%7" PRId64 " %7" PRId64 " %7" PRId64, shapes[s].m, shapes[s].n, shapes[s].k);
-        for (int l = 0; l < LIBRARY_COUNT; l++) {
-            double rate = rates[s * LIBRARY_COUNT + l];
+        for (int l = 0; l < WAY_COUNT; l++) {
+            double rate = rates[s * WAY_COUNT + l];
             if (isnan(rate))
                 printf(" %10s", "-");
             else
@@ -102,9 +110,13 @@ static base_status print_json(int threads, const gemm_shape *shapes, int count, 
     json_t *json = json_object(), *points = json_array();
     for (int s = 0; s < count; s++) {
         json_t *point = json_object(), *gflops = json_object();
-        for (int l = 0; l < LIBRARY_COUNT; l++) {
-            double rate = rates[s * LIBRARY_COUNT + l];
-            json_object_set_new(gflops, libraries[l], isnan(rate) ? json_null() : json_real(rate));
+        for (int l = 0; l < WAY_COUNT; l++) {
+            double rate = rates[s * WAY_COUNT + l];
+            json_t *value = isnan(rate) ? json_null() : json_real(rate);
+            if (ways[l].precision == OPS_BF16)
+                json_object_set_new(point, "gflops_bf16", value);
+            else
+                json_object_set_new(gflops, ways[l].name, value);
         }
         json_object_set_new(point, "m", json_integer(shapes[s].m));
         json_object_set_new(point, "n", json_integer(shapes[s].n));
@@ -114,7 +126,7 @@ static base_status print_json(int threads, const gemm_shape *shapes, int count, 
     }
     json_object_set_new(json, "schema", json_string("ddpt.bench.gemm.v1"));
     json_object_set_new(json, "threads", json_integer(threads));
-    json_object_set_new(json, "precision", json_string("fp32"));
+    json_object_set_new(json, "precision", json_string("fp32")); /* of gflops */
     json_object_set_new(json, "points", points);
     return command_print_json(json);
 }
@@ -124,7 +136,7 @@ static base_status measure_and_print(const gemm_options *options, int threads)
     gemm_shape one = {options->m, options->n, options->k};
     const gemm_shape *shapes = options->m > 0 ? &one : usual;
     int count = options->m > 0 ? 1 : USUAL_COUNT;
-    double rates[USUAL_COUNT * LIBRARY_COUNT] = {0};
+    double rates[USUAL_COUNT * WAY_COUNT] = {0};
     BASE_TRY(measure(threads, shapes, count, rates));
     if (options->json)
         return print_json(threads, shapes, count, rates);
