@@ -23,20 +23,29 @@ typedef struct gemm_shape {
  * of a square one's weights, and the yardstick of MFU. */
 static const gemm_shape usual[] = {{128, 512, 784},   {64, 512, 784},    {16, 512, 784},    {128, 4096, 784},
                                    {128, 4096, 4096}, {4096, 4096, 128}, {1024, 1024, 1024}};
-enum { USUAL_COUNT = sizeof usual / sizeof *usual, LIBRARY_COUNT = 2 };
-static const char *const libraries[LIBRARY_COUNT] = {"openblas", "onednn"};
+enum { USUAL_COUNT = sizeof usual / sizeof *usual, WAY_COUNT = 3 };
+
+/* What multiplies: a library in fp32, ddpt's own kernels in bf16. */
+typedef struct gemm_way {
+    const char *name, *library;
+    ops_precision precision;
+} gemm_way;
+
+static const gemm_way on_host[WAY_COUNT] = {
+    {"openblas", "openblas", OPS_FP32}, {"onednn", "onednn", OPS_FP32}, {"bf16", "auto", OPS_BF16}};
 #define SECONDS 0.25
 
-/* What was measured on: rates[columns] a shape, in GFLOP/s; NaN for a library that is not in this build. */
+/* What was measured on: rates[columns] a shape, in GFLOP/s; NaN for a library that is not in this build,
+ * and for bf16 where the cpu has none. */
 typedef struct gemm_results {
     const char *precision;
     int threads;
     char gpu[128]; /* "": on this many threads */
     int columns;
-    const char *const *names;
+    const gemm_way *ways; /* one a column */
     const gemm_shape *shapes;
     int count;
-    double rates[USUAL_COUNT * LIBRARY_COUNT];
+    double rates[USUAL_COUNT * WAY_COUNT];
 } gemm_results;
 
 static base_status parse(int argc, char **argv, gemm_options *options)
@@ -81,15 +90,15 @@ static base_status parse(int argc, char **argv, gemm_options *options)
 
 static base_status measure_host(gemm_results *results)
 {
-    results->columns = LIBRARY_COUNT;
-    results->names = libraries;
-    for (int l = 0; l < LIBRARY_COUNT; l++) {
+    results->columns = WAY_COUNT;
+    results->ways = on_host;
+    for (int l = 0; l < WAY_COUNT; l++) {
         bench_host host;
-        base_status status = bench_host_open(&host, results->threads, libraries[l]);
+        base_status status = bench_host_open(&host, results->threads, on_host[l].library, on_host[l].precision);
         int missing = status == BASE_DEVICE;
         for (int s = 0; s < results->count; s++) {
             const gemm_shape *shape = &results->shapes[s];
-            double *rate = &results->rates[s * LIBRARY_COUNT + l];
+            double *rate = &results->rates[s * WAY_COUNT + l];
             *rate = NAN;
             if (status == BASE_OK)
                 status = run_measure_gemm(host.ops, host.context, shape->m, shape->n, shape->k, SECONDS, rate);
@@ -104,11 +113,11 @@ static base_status measure_host(gemm_results *results)
 
 static base_status measure_gpu(gemm_results *results, ops_precision precision)
 {
-    static const char *const name = "gpu";
+    static const gemm_way on_gpu = {.name = "gpu"};
     bench_device device;
     base_status status = bench_device_open(&device, precision);
     results->columns = 1;
-    results->names = &name;
+    results->ways = &on_gpu;
     snprintf(results->gpu, sizeof results->gpu, "%s", device.gpu.name);
     for (int s = 0; s < results->count && status == BASE_OK; s++) {
         const gemm_shape *shape = &results->shapes[s];
@@ -120,14 +129,13 @@ static base_status measure_gpu(gemm_results *results, ops_precision precision)
 
 static void print_text(const gemm_results *r)
 {
-    printf("%s GEMM, ", r->precision);
     if (*r->gpu)
-        printf("%s", r->gpu);
+        printf("%s GEMM, %s", r->precision, r->gpu);
     else
-        printf("%d thread%s", r->threads, r->threads == 1 ? "" : "s");
+        printf("GEMM, fp32 by library and bf16, %d thread%s", r->threads, r->threads == 1 ? "" : "s");
     printf(", GFLOP/s: c (M, N) = a (M, K) b (K, N)\n\n%7s %7s %7s", "M", "N", "K");
     for (int l = 0; l < r->columns; l++)
-        printf(" %10s", r->names[l]);
+        printf(" %10s", r->ways[l].name);
     putchar('\n');
     for (int s = 0; s < r->count; s++) {
         printf("%7" PRId64 " %7" PRId64 " %7" PRId64, r->shapes[s].m, r->shapes[s].n, r->shapes[s].k);
@@ -149,7 +157,11 @@ static base_status print_json(const gemm_results *r)
         json_t *point = json_object(), *gflops = json_object();
         for (int l = 0; l < r->columns; l++) {
             double rate = r->rates[s * r->columns + l];
-            json_object_set_new(gflops, r->names[l], isnan(rate) ? json_null() : json_real(rate));
+            json_t *value = isnan(rate) ? json_null() : json_real(rate);
+            if (!*r->gpu && r->ways[l].precision == OPS_BF16)
+                json_object_set_new(point, "gflops_bf16", value);
+            else
+                json_object_set_new(gflops, r->ways[l].name, value);
         }
         json_object_set_new(point, "m", json_integer(r->shapes[s].m));
         json_object_set_new(point, "n", json_integer(r->shapes[s].n));
@@ -162,7 +174,7 @@ static base_status print_json(const gemm_results *r)
         json_object_set_new(json, "gpu", json_string(r->gpu));
     else
         json_object_set_new(json, "threads", json_integer(r->threads));
-    json_object_set_new(json, "precision", json_string(r->precision));
+    json_object_set_new(json, "precision", json_string(r->precision)); /* of gflops */
     json_object_set_new(json, "points", points);
     return command_print_json(json);
 }

@@ -1,12 +1,13 @@
 #include "bench_host.h"
 
-base_status bench_host_open(bench_host *self, int threads, const char *gemm)
+base_status bench_host_open(bench_host *self, int threads, const char *gemm, ops_precision precision)
 {
     *self = (bench_host){.ops = ops_host()};
     BASE_TRY(base_pool_create(&self->pool, threads));
     BASE_TRY(base_device_host.open(&self->device, 0));
     BASE_TRY(base_device_host.stream_create(self->device, &self->stream));
-    ops_options options = {.pool = self->pool, .device = self->device, .stream = self->stream, .gemm = gemm};
+    ops_options options = {
+        .pool = self->pool, .device = self->device, .stream = self->stream, .precision = precision, .gemm = gemm};
     return self->ops->open(&options, &self->context);
 }
 

@@ -14,8 +14,8 @@ typedef struct bench_host {
     ops_context *context;
 } bench_host;
 
-/* `gemm` as in ops_options. Local. On failure `self` may be closed. */
-base_status bench_host_open(bench_host *self, int threads, const char *gemm);
+/* `gemm` and `precision` as in ops_options. Local. On failure `self` may be closed. */
+base_status bench_host_open(bench_host *self, int threads, const char *gemm, ops_precision precision);
 void bench_host_close(bench_host *self);
 
 #endif

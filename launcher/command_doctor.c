@@ -97,6 +97,11 @@ static void print_rest(const doctor_facts *f, const doctor_findings *found)
 {
     printf("\nmeasured\n");
     printf("  GEMM 1024^3  %.1f GFLOP/s with 1 thread, %.1f with %d\n", f->gemm_one, f->gemm_all, f->threads_all);
+    if (f->gemm_bf16_one > 0.0)
+        printf("  in bf16      %.1f GFLOP/s with 1 thread, %.1f with %d\n", f->gemm_bf16_one, f->gemm_bf16_all,
+               f->threads_all);
+    else
+        printf("  in bf16      not on this cpu, which has no AVX512_BF16 that ddpt may use\n");
     printf("  memory       %.1f GB/s with 1 thread, %.1f with %d (triad)\n", f->memory_one, f->memory_all,
            f->threads_all);
     printf("\ndata are looked for in, besides the config's own folder\n");
@@ -179,6 +184,9 @@ static json_t *measured_json(const doctor_facts *f)
     json_object_set_new(json, "threads", json_integer(f->threads_all));
     json_object_set_new(json, "gemm_gflops_one_thread", json_real(f->gemm_one));
     json_object_set_new(json, "gemm_gflops", json_real(f->gemm_all));
+    json_object_set_new(json, "gemm_bf16_gflops_one_thread",
+                        f->gemm_bf16_one > 0.0 ? json_real(f->gemm_bf16_one) : json_null());
+    json_object_set_new(json, "gemm_bf16_gflops", f->gemm_bf16_all > 0.0 ? json_real(f->gemm_bf16_all) : json_null());
     json_object_set_new(json, "memory_gbytes_per_second_one_thread", json_real(f->memory_one));
     json_object_set_new(json, "memory_gbytes_per_second", json_real(f->memory_all));
     return json;

@@ -56,8 +56,9 @@ typedef struct doctor_facts {
 
     /* measured; 0: not */
     int threads_all;
-    double gemm_one, gemm_all;     /* GFLOP/s with one thread, with threads_all */
-    double memory_one, memory_all; /* GB/s */
+    double gemm_one, gemm_all;           /* GFLOP/s with one thread, with threads_all */
+    double gemm_bf16_one, gemm_bf16_all; /* the same in bf16; 0: this host has none */
+    double memory_one, memory_all;       /* GB/s */
 } doctor_facts;
 
 /* Before MPI is started: runs `mpiexec --version`. */

@@ -202,7 +202,7 @@ base_status doctor_probe_rank(doctor_rank *rank)
         CPU_SET(0, &rank->mask);
     rank->cpus = CPU_COUNT(&rank->mask);
     rank->machine_cpus = (int)sysconf(_SC_NPROCESSORS_ONLN);
-    base_status status = bench_host_open(&host, 1, "auto");
+    base_status status = bench_host_open(&host, 1, "auto", OPS_FP32);
     if (status == BASE_OK) {
         base_device_info info;
         base_device_host.info(host.device, &info);
@@ -217,10 +217,25 @@ base_status doctor_probe_rank(doctor_rank *rank)
 
 /* ---- rates ---- */
 
+/* 0 where the host cannot. */
+static base_status measure_bf16(int threads, double *gemm)
+{
+    bench_host host;
+    base_status status = bench_host_open(&host, threads, "auto", OPS_BF16);
+    int missing = status == BASE_DEVICE;
+    *gemm = 0.0;
+    if (missing)
+        base_status_clear();
+    else if (status == BASE_OK)
+        status = run_measure_gemm(host.ops, host.context, 1024, 1024, 1024, SECONDS, gemm);
+    bench_host_close(&host);
+    return missing ? BASE_OK : status;
+}
+
 static base_status measure(int threads, double *gemm, double *memory)
 {
     bench_host host;
-    base_status status = bench_host_open(&host, threads, "auto");
+    base_status status = bench_host_open(&host, threads, "auto", OPS_FP32);
     if (status == BASE_OK)
         status = run_measure_gemm(host.ops, host.context, 1024, 1024, 1024, SECONDS, gemm);
     if (status == BASE_OK)
@@ -232,6 +247,8 @@ static base_status measure(int threads, double *gemm, double *memory)
 base_status doctor_measure(doctor_facts *facts, int threads)
 {
     facts->threads_all = threads;
+    BASE_TRY(measure_bf16(1, &facts->gemm_bf16_one));
+    BASE_TRY(measure_bf16(threads, &facts->gemm_bf16_all));
     BASE_TRY(measure(1, &facts->gemm_one, &facts->memory_one));
     return measure(threads, &facts->gemm_all, &facts->memory_all);
 }

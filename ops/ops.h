@@ -3,8 +3,8 @@
  * Letters: B samples of this rank, H x W pixels, C channels, M rows, N output features, K input features.
  * Tensors are row-major, channels last: an image batch is (B, H, W, C), a matrix (M, N). Those whose pointers are void
  * (inputs, outputs, what is kept between passes, and their gradients) have elements of element_bytes(context): 4 for
- * float32, 2 for bfloat16; parameters, their gradients and the optimizer's state are float32 always. Addresses are
- * aligned to 64 bytes unless a slot says otherwise. B and M may be 0: then outputs that sum over samples are set to
+ * float32, 2 for bfloat16 (GPU); parameters, their gradients and the optimizer's state are float32 always. Addresses
+ * are aligned to 64 bytes unless a slot says otherwise. B and M may be 0: then outputs that sum over samples are set to
  * zero. Gradients of parameters are written, not added to. A gradient of an input (dx) is added to where `accumulate`
  * is not 0 and written otherwise; dx NULL means that nobody wants it. Inputs and outputs do not overlap unless a slot
  * says so. Where `joint_sums` is 1, a sample's numbers (outputs, dx) do not depend on which other samples are in the
@@ -123,8 +123,11 @@ typedef struct ops_adam {
     int decoupled;
 } ops_adam;
 
-/* fp32: products of floats, summed in float. tf32: factors rounded to 11 bits (GPU). bf16: tensors and factors in
- * bfloat16, sums in float (GPU). */
+/* fp32: products of floats, summed in float. tf32: factors rounded to 11 bits (GPU). bf16: factors of matrix products
+ * and convolutions, forward and backward, rounded to the nearest bfloat16 (ties to even), sums in float; on a GPU the
+ * tensors themselves are bfloat16, on the host tensors, bias, activation, normalisation and loss are float. The host
+ * does it by AVX512_BF16 instructions; where there are none, open fails (BASE_DEVICE), unless DDPT_HOST_BF16=emulate
+ * asks for the same products of floats, slower than fp32 is. What the host promises of bits holds in bf16 too. */
 typedef enum ops_precision { OPS_FP32, OPS_TF32, OPS_BF16 } ops_precision;
 
 typedef struct ops_options {
@@ -157,7 +160,7 @@ typedef struct ops_table {
     /* Bytes of an element of the tensors whose pointers are void. */
     size_t (*element_bytes)(const ops_context *self);
 
-    /* The floats in which all parameters lie that slots will be given (w, b; p of the optimizers): a context of
+    /* The floats in which all parameters lie that slots will be given (w, b; p of the optimizers): a GPU's context of
      * bfloat16 keeps a second, narrow copy of them, which the optimizers' slots write in the same pass. Before the
      * first of these slots and before *_create; a second call replaces the first. */
     base_status (*bind_params)(ops_context *self, const float *params, int64_t count);

@@ -91,6 +91,48 @@ static base_status choose_gemm(const char *name, const ops_gemm_library **gemm)
     return BASE_FAIL(BASE_USAGE, "unknown GEMM library \"%s\" (allowed: auto, openblas, onednn)", name);
 }
 
+const ops_bf16 *ops_bf16_native(void)
+{
+#ifdef OPS_HAVE_AVX512BF16
+    return __builtin_cpu_supports("avx512bf16") ? &ops_bf16_host_avx512bf16 : NULL;
+#else
+    return NULL;
+#endif
+}
+
+static const char *why_not_native(void)
+{
+#ifdef OPS_HAVE_AVX512BF16
+    return ops_bf16_native() ? "DDPT_ISA excludes" : "this cpu lacks";
+#else
+    return "the compiler of this build lacked";
+#endif
+}
+
+static base_status choose_precision(ops_precision precision, const ops_bf16 *native, const ops_bf16 *emulated,
+                                    const ops_bf16 **bf16)
+{
+    const char *forced = getenv("DDPT_HOST_BF16");
+    int emulate = forced && strcmp(forced, "emulate") == 0;
+    *bf16 = NULL;
+    if (precision == OPS_FP32)
+        return BASE_OK;
+    if (precision == OPS_TF32)
+        return BASE_FAIL(BASE_DEVICE, "precision \"tf32\" is for GPUs: the cpu computes in \"fp32\" and \"bf16\"");
+    if (forced && *forced && !emulate)
+        return BASE_FAIL(BASE_USAGE, "DDPT_HOST_BF16 is \"%s\"; it may be \"emulate\", or not be set", forced);
+    *bf16 = emulate ? emulated : native;
+    if (emulate)
+        BASE_WARN("bf16 is emulated, since DDPT_HOST_BF16 says so: slower than fp32");
+    if (*bf16)
+        return BASE_OK;
+    return BASE_FAIL(
+        BASE_DEVICE,
+        "precision \"bf16\" on the cpu takes AVX512_BF16 instructions, which %s: set train.precision = \"fp32\" (or "
+        "DDPT_HOST_BF16=emulate, slow, to see what bf16 would give)",
+        why_not_native());
+}
+
 static void describe(ops_context *self)
 {
     size_t used = 0;
@@ -101,14 +143,15 @@ static void describe(ops_context *self)
     ops_gemm_onednn.version(self->libraries + used, sizeof self->libraries - used);
 #endif
     used = strlen(self->libraries);
-    snprintf(self->libraries + used, sizeof self->libraries - used, "; GEMM: %s", self->gemm->name);
+    snprintf(self->libraries + used, sizeof self->libraries - used, "; GEMM: %s", ops_host_gemm(self)->name);
 }
 
-base_status ops_open_host(const ops_options *options, ops_context **out)
+base_status ops_host_open(const ops_options *options, const ops_bf16 *native, const ops_bf16 *emulated,
+                          ops_context **out)
 {
     const ops_gemm_library *gemm = NULL;
-    if (options->precision != OPS_FP32)
-        return BASE_FAIL(BASE_DEVICE, "the cpu computes in \"fp32\" only");
+    const ops_bf16 *bf16 = NULL;
+    BASE_TRY(choose_precision(options->precision, native, emulated, &bf16));
     BASE_TRY(choose_gemm(options->gemm, &gemm));
     ops_context *self = calloc(1, sizeof *self);
     if (!self)
@@ -116,6 +159,7 @@ base_status ops_open_host(const ops_options *options, ops_context **out)
     *out = self;
     self->options = *options;
     self->gemm = gemm;
+    self->bf16 = bf16;
     ops_gemm_openblas_setup();
     describe(self);
     return ops_host_reserve(self, OPS_HOST_SCRATCH_BYTES);

@@ -15,7 +15,7 @@
 
 #include "base_arena.h"
 
-/* A library's fp32 GEMM on the calling thread alone; the contract of slot gemm without the context. Thread-safe. */
+/* A GEMM of floats on the calling thread alone; the contract of slot gemm without the context. Thread-safe. */
 typedef struct ops_gemm_library {
     const char *name;
     void (*version)(char *text, size_t nbytes); /* "OpenBLAS 0.3.21 Cooperlake" */
@@ -28,18 +28,35 @@ extern const ops_gemm_library ops_gemm_onednn; /* only where oneDNN was found */
 void ops_gemm_openblas_setup(void);            /* by every open, also where oneDNN is preferred: it is the fallback */
 void ops_onednn_thread_setup(void);            /* by a thread before it calls oneDNN; cheap when repeated */
 
+/* Products of precision "bf16": factors rounded to the nearest bfloat16, ties to even, and sums in float. */
+typedef struct ops_bf16 {
+    ops_gemm_library gemm; /* rounds its factors; an element is the same to the bit in any product that holds it */
+    size_t factor_bytes;   /* of a rounded factor for a library that convolves: 2, bfloat16; 4, a float rounded to it */
+    void (*round)(int64_t count, const float *from, void *to);
+} ops_bf16;
+
+extern const ops_bf16 ops_bf16_host_avx512bf16; /* only where OPS_HAVE_AVX512BF16 */
+const ops_bf16 *ops_bf16_native(void);          /* by this processor's own instructions; NULL if it has none */
+
 /* Scratch that every context has, without asking: for partial sums of slots that have no *_create. */
 enum { OPS_HOST_SCRATCH_BYTES = 1 << 20 };
 
 struct ops_context {
-    ops_options options; /* pool, device, stream */
-    ops_step step;       /* of begin_step and clip */
-    const ops_gemm_library *gemm;
+    ops_options options;          /* pool, device, stream */
+    ops_step step;                /* of begin_step and clip */
+    const ops_gemm_library *gemm; /* of the library; see ops_host_gemm */
+    const ops_bf16 *bf16;         /* NULL: precision is fp32 */
     char libraries[256];
     base_arena *scratch_arena;
     void *scratch; /* aligned to 64 bytes; whoever runs a slot may use all of it, nothing is kept from slot to slot */
     size_t scratch_bytes;
 };
+
+/* The GEMM of the context's precision. */
+static inline const ops_gemm_library *ops_host_gemm(const ops_context *self)
+{
+    return self->bf16 ? &self->bf16->gemm : self->gemm;
+}
 
 /* At least `nbytes` of scratch from now on. Called by *_create slots, never in a step. */
 base_status ops_host_reserve(ops_context *self, size_t nbytes);
@@ -47,8 +64,11 @@ base_status ops_host_reserve(ops_context *self, size_t nbytes);
 /* The table compiled for `isa` ("generic", "avx2", "avx512"); NULL if unknown, not built or not of this machine. */
 const ops_table *ops_host_isa(const char *isa);
 
+/* Slot open for an instruction set that has these products of "bf16": by instructions (NULL: it has none), emulated. */
+base_status ops_host_open(const ops_options *options, const ops_bf16 *native, const ops_bf16 *emulated,
+                          ops_context **self);
+
 /* Slots that are the same for every instruction set. */
-base_status ops_open_host(const ops_options *options, ops_context **self);
 void ops_close_host(ops_context **self);
 const char *ops_libraries_host(const ops_context *self);
 size_t ops_element_bytes_host(const ops_context *self);

@@ -106,7 +106,7 @@ static base_status forward_im2col(const ops_conv *conv, int64_t samples, const f
         const float *patches = is_plain(&conv->op) ? x + row * k : scratch;
         if (patches == scratch)
             gather(conv, x, row, rows, scratch);
-        ops_gemm_block(conv->context->gemm, 0, 0, rows, n, k, patches, k, w, n, 0, y + row * n, n);
+        ops_gemm_block(ops_host_gemm(conv->context), 0, 0, rows, n, k, patches, k, w, n, 0, y + row * n, n);
     }
     return BASE_OK;
 }
@@ -118,14 +118,14 @@ static base_status backward_data_im2col(const ops_conv *conv, int64_t samples, c
     (void)samples;
     int64_t n = conv->op.n, k = conv->w_floats / n, total = conv->oh * conv->ow, rows;
     if (is_plain(&conv->op)) {
-        ops_gemm_block(conv->context->gemm, 0, 1, total, k, n, dy, n, w, n, accumulate, dx, k);
+        ops_gemm_block(ops_host_gemm(conv->context), 0, 1, total, k, n, dy, n, w, n, accumulate, dx, k);
         return BASE_OK;
     }
     if (!accumulate)
         memset(dx, 0, (size_t)conv->x_floats * sizeof *dx);
     for (int64_t row = 0; row < total; row += rows) {
         rows = total - row < piece_rows(conv) ? total - row : piece_rows(conv);
-        ops_gemm_block(conv->context->gemm, 0, 1, rows, k, n, dy + row * n, n, w, n, 0, scratch, k);
+        ops_gemm_block(ops_host_gemm(conv->context), 0, 1, rows, k, n, dy + row * n, n, w, n, 0, scratch, k);
         scatter(conv, scratch, row, rows, dx);
     }
     return BASE_OK;
@@ -141,7 +141,7 @@ static base_status backward_weights_im2col(const ops_conv *conv, const float *x,
         const float *patches = is_plain(&conv->op) ? x + row * k : scratch;
         if (patches == scratch)
             gather(conv, x, row, rows, scratch);
-        ops_gemm_block(conv->context->gemm, 1, 0, k, n, rows, patches, k, dy + row * n, n, row > 0, dw, n);
+        ops_gemm_block(ops_host_gemm(conv->context), 1, 0, k, n, rows, patches, k, dy + row * n, n, row > 0, dw, n);
     }
     return BASE_OK;
 }

@@ -4,68 +4,36 @@
  * is taken as a sum of them. Images stay channels last; weights are brought into the order that the kernels want, which
  * costs little beside a convolution. Every thread has its own memory objects, stream and scratch, so that primitives,
  * which keep no state, can run on all threads at once.
+ *
+ * In precision "bf16" the factors of each product (x, w and dy; not what comes out) are rounded into scratch before it,
+ * and a primitive takes one sample, so that no kernel's way with several can show in a sample's numbers.
  */
-#include "ops_host_conv.h"
+#include "ops_host_conv_onednn.h"
 
-#include <oneapi/dnnl/dnnl.h>
 #include <string.h>
 
-enum { MAX_SIZES = 5, CACHE_BYTES = 512 << 10 }; /* 1 .. 16 samples; what of a second-level cache images may fill */
-
-typedef enum kind { FORWARD, DATA, WEIGHTS, KINDS } kind;
-
-/* What a thread needs to run the primitives for one number of samples. */
-typedef struct step_memory {
-    dnnl_memory_t x, y, share; /* also dx and dy; the address is set for each run */
-    dnnl_memory_t scratchpad[KINDS];
-} step_memory;
-
-typedef struct thread_state {
-    dnnl_stream_t stream;
-    step_memory memory[MAX_SIZES];
-} thread_state;
-
-typedef struct conv_state {
-    dnnl_engine_t engine;
-    dnnl_primitive_attr_t attr;
-    int sizes, threads; /* sizes: primitives for 1 << 0 .. 1 << (sizes - 1) samples */
-    dnnl_memory_desc_t x[MAX_SIZES], y[MAX_SIZES];
-    dnnl_memory_desc_t plain;          /* of w: (KH, KW, C, N) */
-    dnnl_memory_desc_t weights[KINDS]; /* in the order of the kernels: of w, of w, of dw */
-    dnnl_primitive_t primitive[MAX_SIZES][KINDS];
-    dnnl_memory_desc_t scratchpad[MAX_SIZES][KINDS];
-    dnnl_memory_t w_plain, w_ordered[KINDS]; /* [WEIGHTS]: dw */
-    dnnl_primitive_t reorder[KINDS];         /* [WEIGHTS]: back to plain */
-    float *w_floats[2];                      /* w in the order for FORWARD and DATA */
-    int64_t scratch_floats;                  /* the largest scratchpad */
-    thread_state *thread;
-} conv_state;
-
-static base_status failed(dnnl_status_t status, const char *what)
+static dnnl_data_type_t type_of(const ops_conv *conv, form f)
 {
-    return BASE_FAIL(status == dnnl_out_of_memory ? BASE_ERROR : BASE_DEVICE, "oneDNN cannot %s (status %d)", what,
-                     (int)status);
+    return f == FACTORS && bf16_of(conv) && bf16_of(conv)->factor_bytes == sizeof(uint16_t) ? dnnl_bf16 : dnnl_f32;
 }
-
-#define TRY_DNNL(call, what)                                                                                           \
-    do {                                                                                                               \
-        dnnl_status_t try_status_ = (call);                                                                            \
-        if (try_status_ != dnnl_success)                                                                               \
-            return failed(try_status_, what);                                                                          \
-    } while (0)
 
 /* Logical dimensions are oneDNN's: images (B, C, H, W), weights (N, C, KH, KW). */
 static base_status describe(const ops_conv *conv, conv_state *s)
 {
     const ops_conv2d *op = &conv->op;
     dnnl_dims_t w = {op->n, op->c, op->kernel_h, op->kernel_w};
-    TRY_DNNL(dnnl_memory_desc_init_by_tag(&s->plain, 4, w, dnnl_f32, dnnl_hwio), "describe weights");
     for (int k = 0; k < KINDS; k++)
-        TRY_DNNL(dnnl_memory_desc_init_by_tag(&s->weights[k], 4, w, dnnl_f32, dnnl_format_tag_any), "describe weights");
-    for (int i = 0; i < s->sizes; i++) {
-        dnnl_dims_t x = {1 << i, op->c, op->h, op->w}, y = {1 << i, op->n, conv->oh, conv->ow};
-        TRY_DNNL(dnnl_memory_desc_init_by_tag(&s->x[i], 4, x, dnnl_f32, dnnl_nhwc), "describe images");
-        TRY_DNNL(dnnl_memory_desc_init_by_tag(&s->y[i], 4, y, dnnl_f32, dnnl_nhwc), "describe images");
+        TRY_DNNL(dnnl_memory_desc_init_by_tag(&s->weights[k], 4, w, type_of(conv, k == WEIGHTS ? FLOATS : FACTORS),
+                                              dnnl_format_tag_any),
+                 "describe weights");
+    for (form f = FLOATS; f < FORMS; f++) {
+        dnnl_data_type_t type = type_of(conv, f);
+        TRY_DNNL(dnnl_memory_desc_init_by_tag(&s->plain[f], 4, w, type, dnnl_hwio), "describe weights");
+        for (int i = 0; i < s->sizes; i++) {
+            dnnl_dims_t x = {1 << i, op->c, op->h, op->w}, y = {1 << i, op->n, conv->oh, conv->ow};
+            TRY_DNNL(dnnl_memory_desc_init_by_tag(&s->x[i][f], 4, x, type, dnnl_nhwc), "describe images");
+            TRY_DNNL(dnnl_memory_desc_init_by_tag(&s->y[i][f], 4, y, type, dnnl_nhwc), "describe images");
+        }
     }
     return BASE_OK;
 }
@@ -74,16 +42,17 @@ static dnnl_status_t describe_kind(const ops_conv *conv, const conv_state *s, in
 {
     const ops_conv2d *op = &conv->op;
     dnnl_dims_t stride = {op->stride_h, op->stride_w}, pad = {op->pad_h, op->pad_w};
+    const dnnl_memory_desc_t *x = &s->x[i][x_form[k]], *y = &s->y[i][y_form[k]];
     switch (k) {
     case FORWARD:
-        return dnnl_convolution_forward_desc_init(d, dnnl_forward_training, dnnl_convolution_direct, &s->x[i],
-                                                  &s->weights[k], NULL, &s->y[i], stride, pad, pad);
+        return dnnl_convolution_forward_desc_init(d, dnnl_forward_training, dnnl_convolution_direct, x, &s->weights[k],
+                                                  NULL, y, stride, pad, pad);
     case DATA:
-        return dnnl_convolution_backward_data_desc_init(d, dnnl_convolution_direct, &s->x[i], &s->weights[k], &s->y[i],
-                                                        stride, pad, pad);
+        return dnnl_convolution_backward_data_desc_init(d, dnnl_convolution_direct, x, &s->weights[k], y, stride, pad,
+                                                        pad);
     default:
-        return dnnl_convolution_backward_weights_desc_init(d, dnnl_convolution_direct, &s->x[i], &s->weights[k], NULL,
-                                                           &s->y[i], stride, pad, pad);
+        return dnnl_convolution_backward_weights_desc_init(d, dnnl_convolution_direct, x, &s->weights[k], NULL, y,
+                                                           stride, pad, pad);
     }
 }
 
@@ -129,28 +98,37 @@ static base_status create_size(const ops_conv *conv, conv_state *s, int i, int *
     return status;
 }
 
-static base_status create_reorder(conv_state *s, kind k)
+static base_status create_reorder(ops_conv *conv, conv_state *s, kind k)
 {
-    const dnnl_memory_desc_t *from = k == WEIGHTS ? &s->weights[k] : &s->plain;
-    const dnnl_memory_desc_t *to = k == WEIGHTS ? &s->plain : &s->weights[k];
+    const dnnl_memory_desc_t *from = k == WEIGHTS ? &s->weights[k] : &s->plain[FACTORS];
+    const dnnl_memory_desc_t *to = k == WEIGHTS ? &s->plain[FLOATS] : &s->weights[k];
     dnnl_primitive_desc_t pd = NULL;
     TRY_DNNL(dnnl_reorder_primitive_desc_create(&pd, from, s->engine, to, s->engine, s->attr), "reorder weights");
     dnnl_status_t status = dnnl_primitive_create(&s->reorder[k], pd);
-    size_t scratch = dnnl_memory_desc_get_size(dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0));
+    const dnnl_memory_desc_t scratchpad = *dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
     dnnl_primitive_desc_destroy(pd);
     TRY_DNNL(status, "reorder weights");
-    if (scratch > 0)
-        return BASE_FAIL(BASE_DEVICE, "oneDNN wants scratch to reorder weights, which plain orders never need");
+    size_t nbytes = dnnl_memory_desc_get_size(&scratchpad);
+    void *memory = base_arena_alloc(conv->arena, nbytes > 0 ? nbytes : 1);
+    if (!memory)
+        return BASE_ERROR;
+    TRY_DNNL(dnnl_memory_create(&s->reorder_scratchpad[k], &scratchpad, s->engine, memory), "hold scratch");
     return BASE_OK;
 }
 
 static base_status create_weights(ops_conv *conv, conv_state *s)
 {
-    TRY_DNNL(dnnl_memory_create(&s->w_plain, &s->plain, s->engine, DNNL_MEMORY_NONE), "hold weights");
+    for (form f = FLOATS; f < FORMS; f++)
+        TRY_DNNL(dnnl_memory_create(&s->w_plain[f], &s->plain[f], s->engine, DNNL_MEMORY_NONE), "hold weights");
+    if (bf16_of(conv)) {
+        s->w_rounded = base_arena_alloc(conv->arena, (size_t)conv->w_floats * bf16_of(conv)->factor_bytes);
+        if (!s->w_rounded)
+            return BASE_ERROR;
+    }
     for (kind k = FORWARD; k < KINDS; k++) {
         if (!s->primitive[0][k])
             continue;
-        BASE_TRY(create_reorder(s, k));
+        BASE_TRY(create_reorder(conv, s, k));
         TRY_DNNL(dnnl_memory_create(&s->w_ordered[k], &s->weights[k], s->engine, DNNL_MEMORY_NONE), "hold weights");
         if (k == WEIGHTS)
             continue;
@@ -167,8 +145,10 @@ static base_status create_thread(conv_state *s, thread_state *t)
     TRY_DNNL(dnnl_stream_create(&t->stream, s->engine, dnnl_stream_default_flags), "create a stream");
     for (int i = 0; i < s->sizes; i++) {
         step_memory *m = &t->memory[i];
-        TRY_DNNL(dnnl_memory_create(&m->x, &s->x[i], s->engine, DNNL_MEMORY_NONE), "hold images");
-        TRY_DNNL(dnnl_memory_create(&m->y, &s->y[i], s->engine, DNNL_MEMORY_NONE), "hold images");
+        for (form f = FLOATS; f < FORMS; f++) {
+            TRY_DNNL(dnnl_memory_create(&m->x[f], &s->x[i][f], s->engine, DNNL_MEMORY_NONE), "hold images");
+            TRY_DNNL(dnnl_memory_create(&m->y[f], &s->y[i][f], s->engine, DNNL_MEMORY_NONE), "hold images");
+        }
         TRY_DNNL(dnnl_memory_create(&m->share, &s->weights[WEIGHTS], s->engine, DNNL_MEMORY_NONE), "hold gradients");
         for (kind k = FORWARD; k < KINDS; k++) {
             if (s->primitive[i][k])
@@ -176,14 +156,6 @@ static base_status create_thread(conv_state *s, thread_state *t)
                          "hold scratch");
         }
     }
-    return BASE_OK;
-}
-
-static base_status reorder(const conv_state *s, kind k, dnnl_memory_t from, dnnl_memory_t to, dnnl_stream_t stream)
-{
-    ops_onednn_thread_setup();
-    dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}};
-    TRY_DNNL(dnnl_primitive_execute(s->reorder[k], stream, 2, args), "reorder weights");
     return BASE_OK;
 }
 
@@ -201,11 +173,11 @@ static base_status find_places(ops_conv *conv, conv_state *s, int *fits)
         return BASE_ERROR;
     for (int64_t i = 0; i < conv->share_floats; i++)
         counted[i] = (float)i;
-    TRY_DNNL(dnnl_memory_set_data_handle(s->w_plain, found), "hold gradients");
+    TRY_DNNL(dnnl_memory_set_data_handle(s->w_plain[FLOATS], found), "hold gradients");
     TRY_DNNL(dnnl_memory_set_data_handle(s->w_ordered[WEIGHTS], counted), "hold gradients");
     dnnl_stream_t stream;
     TRY_DNNL(dnnl_stream_create(&stream, s->engine, dnnl_stream_default_flags), "create a stream");
-    base_status status = reorder(s, WEIGHTS, s->w_ordered[WEIGHTS], s->w_plain, stream);
+    base_status status = ops_onednn_reorder(s, WEIGHTS, s->w_ordered[WEIGHTS], s->w_plain[FLOATS], stream);
     dnnl_stream_destroy(stream);
     BASE_TRY(status);
     for (int64_t i = 0; i < conv->w_floats; i++)
@@ -219,7 +191,7 @@ static void choose_sizes(ops_conv *conv, conv_state *s)
 {
     int64_t sample_bytes = (conv->x_floats + conv->y_floats) * (int64_t)sizeof(float);
     s->sizes = 1;
-    while (s->sizes < MAX_SIZES && (sample_bytes << s->sizes) <= CACHE_BYTES)
+    while (!bf16_of(conv) && s->sizes < MAX_SIZES && (sample_bytes << s->sizes) <= CACHE_BYTES)
         s->sizes++;
     conv->step_samples = (int64_t)1 << (s->sizes - 1);
 }
@@ -250,18 +222,20 @@ static base_status create_onednn(ops_conv *conv, int *fits)
         return BASE_ERROR;
     for (; s->threads < threads; s->threads++)
         BASE_TRY(create_thread(s, &s->thread[s->threads]));
-    int64_t result =
-        conv->op.wants_dx ? conv->x_floats * conv->step_samples : 0; /* of a step that is added to something */
-    s->scratch_floats = (s->scratch_floats + 15) / 16 * 16;
-    conv->thread_floats = s->scratch_floats + result;
+    s->scratch_floats = to_lines(s->scratch_floats);
+    s->result_floats = conv->op.wants_dx ? to_lines(conv->x_floats * conv->step_samples) : 0;
+    int64_t rounded = bf16_of(conv) ? to_lines(conv->x_floats) + to_lines(conv->y_floats) : 0; /* steps are of one */
+    conv->thread_floats = s->scratch_floats + s->result_floats + rounded;
     return BASE_OK;
 }
 
 static void destroy_thread(const conv_state *s, thread_state *t)
 {
     for (int i = 0; i < s->sizes; i++) {
-        dnnl_memory_destroy(t->memory[i].x);
-        dnnl_memory_destroy(t->memory[i].y);
+        for (form f = FLOATS; f < FORMS; f++) {
+            dnnl_memory_destroy(t->memory[i].x[f]);
+            dnnl_memory_destroy(t->memory[i].y[f]);
+        }
         dnnl_memory_destroy(t->memory[i].share);
         for (kind k = FORWARD; k < KINDS; k++)
             dnnl_memory_destroy(t->memory[i].scratchpad[k]);
@@ -280,106 +254,22 @@ static void destroy_onednn(ops_conv *conv)
         for (int i = 0; i < s->sizes; i++)
             dnnl_primitive_destroy(s->primitive[i][k]);
         dnnl_primitive_destroy(s->reorder[k]);
+        dnnl_memory_destroy(s->reorder_scratchpad[k]);
         dnnl_memory_destroy(s->w_ordered[k]);
     }
-    dnnl_memory_destroy(s->w_plain);
+    for (form f = FLOATS; f < FORMS; f++)
+        dnnl_memory_destroy(s->w_plain[f]);
     dnnl_primitive_attr_destroy(s->attr);
     dnnl_engine_destroy(s->engine);
     conv->engine_state = NULL;
-}
-
-/* Only reads from w, which the type of a data handle cannot say. */
-static void *unconst(const float *p)
-{
-    return (void *)(uintptr_t)p;
-}
-
-static base_status prepare_onednn(ops_conv *conv, const float *w, int backward)
-{
-    conv_state *s = conv->engine_state;
-    kind k = backward ? DATA : FORWARD;
-    TRY_DNNL(dnnl_memory_set_data_handle(s->w_plain, unconst(w)), "hold weights");
-    return reorder(s, k, s->w_plain, s->w_ordered[k], s->thread[0].stream);
-}
-
-/* Runs the primitive of size i: x and y are the images or their gradients, share the gradient of the weights. */
-static base_status run(const conv_state *s, kind k, int i, const float *x, const float *y, float *share, int thread,
-                       float *scratch)
-{
-    ops_onednn_thread_setup();
-    const step_memory *m = &s->thread[thread].memory[i];
-    TRY_DNNL(dnnl_memory_set_data_handle(m->x, unconst(x)), "hold images");
-    TRY_DNNL(dnnl_memory_set_data_handle(m->y, unconst(y)), "hold images");
-    TRY_DNNL(dnnl_memory_set_data_handle(m->scratchpad[k], scratch), "hold scratch");
-    if (share)
-        TRY_DNNL(dnnl_memory_set_data_handle(m->share, share), "hold gradients");
-    static const int arguments[KINDS][3] = {{DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST},
-                                            {DNNL_ARG_DIFF_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DIFF_DST},
-                                            {DNNL_ARG_SRC, DNNL_ARG_DIFF_WEIGHTS, DNNL_ARG_DIFF_DST}};
-    dnnl_exec_arg_t args[] = {{arguments[k][0], m->x},
-                              {arguments[k][1], k == WEIGHTS ? m->share : s->w_ordered[k]},
-                              {arguments[k][2], m->y},
-                              {DNNL_ARG_SCRATCHPAD, m->scratchpad[k]}};
-    TRY_DNNL(dnnl_primitive_execute(s->primitive[i][k], s->thread[thread].stream, 4, args), "run a convolution");
-    return BASE_OK;
-}
-
-/* The largest size that is not above `samples`. */
-static int size_for(const conv_state *s, int64_t samples)
-{
-    int i = s->sizes - 1;
-    while ((1 << i) > samples)
-        i--;
-    return i;
-}
-
-static base_status forward_onednn(const ops_conv *conv, int64_t samples, const float *x, const float *w, float *y,
-                                  int thread, float *scratch)
-{
-    (void)w;
-    const conv_state *s = conv->engine_state;
-    for (int64_t at = 0; at < samples;) {
-        int i = size_for(s, samples - at);
-        BASE_TRY(run(s, FORWARD, i, x + at * conv->x_floats, y + at * conv->y_floats, NULL, thread, scratch));
-        at += 1 << i;
-    }
-    return BASE_OK;
-}
-
-static void add(float *to, const float *from, int64_t count)
-{
-    for (int64_t i = 0; i < count; i++)
-        to[i] += from[i];
-}
-
-static base_status backward_data_onednn(const ops_conv *conv, int64_t samples, const float *dy, const float *w,
-                                        int accumulate, float *dx, int thread, float *scratch)
-{
-    (void)w;
-    const conv_state *s = conv->engine_state;
-    for (int64_t at = 0; at < samples;) {
-        int i = size_for(s, samples - at);
-        float *to = dx + at * conv->x_floats, *result = accumulate ? scratch + s->scratch_floats : to;
-        BASE_TRY(run(s, DATA, i, result, dy + at * conv->y_floats, NULL, thread, scratch));
-        if (accumulate)
-            add(to, result, conv->x_floats << i);
-        at += 1 << i;
-    }
-    return BASE_OK;
-}
-
-static base_status backward_weights_onednn(const ops_conv *conv, const float *x, const float *dy, float *dw, int thread,
-                                           float *scratch)
-{
-    return run(conv->engine_state, WEIGHTS, 0, x, dy, dw, thread, scratch);
 }
 
 const ops_conv_engine ops_conv_onednn = {
     .name = "oneDNN",
     .create = create_onednn,
     .destroy = destroy_onednn,
-    .prepare = prepare_onednn,
-    .forward = forward_onednn,
-    .backward_data = backward_data_onednn,
-    .backward_weights = backward_weights_onednn,
+    .prepare = ops_onednn_prepare,
+    .forward = ops_onednn_forward,
+    .backward_data = ops_onednn_backward_data,
+    .backward_weights = ops_onednn_backward_weights,
 };

@@ -12,6 +12,7 @@ enum { SUM_COLUMNS = 128, SLOPE_ROWS = 64 };
 
 typedef struct dense_job {
     const ops_dense *op;
+    const ops_bf16 *bf16; /* NULL: fp32 */
     int64_t m;
     const float *x, *w, *b;
     const float *kept; /* what the activation's slope is computed from, y or z */
@@ -33,6 +34,18 @@ static int64_t product_ns(int64_t m, int64_t n, int64_t k)
     return m * n * k / 50;
 }
 
+/* c = or += op(a) op(b) on the calling thread, a and b not both transposed. */
+static void multiply(const dense_job *job, int trans_a, int trans_b, int64_t m, int64_t n, int64_t k, const float *a,
+                     int64_t lda, const float *b, int64_t ldb, int accumulate, float *c, int64_t ldc)
+{
+    if (job->bf16)
+        job->bf16->gemm.gemm(trans_a, trans_b, m, n, k, a, lda, b, ldb, accumulate, c, ldc);
+    else if (trans_b)
+        OPS_HOST(product_transposed)(m, n, k, a, lda, b, ldb, accumulate, c, ldc);
+    else
+        OPS_HOST(product)(trans_a, m, n, k, a, lda, b, ldb, accumulate, c, ldc);
+}
+
 static void forward_task(void *context, int task, int ntasks, int thread)
 {
     (void)ntasks;
@@ -41,7 +54,7 @@ static void forward_task(void *context, int task, int ntasks, int thread)
     int64_t k = job->op->k, n = job->op->n;
     ops_block at = ops_blocks_at(&job->blocks, task);
     float *y = job->y + at.row * n + at.column;
-    OPS_HOST(product)(0, at.rows, at.columns, k, job->x + at.row * k, k, job->w + at.column, n, 0, y, n);
+    multiply(job, 0, 0, at.rows, at.columns, k, job->x + at.row * k, k, job->w + at.column, n, 0, y, n);
 
     const float *bias = job->b ? job->b + at.column : NULL;
     float *z = job->z ? job->z + at.row * n + at.column : NULL;
@@ -51,8 +64,14 @@ static void forward_task(void *context, int task, int ntasks, int thread)
 base_status OPS_HOST(dense_forward)(ops_context *self, const ops_dense *op, int64_t m, const void *x, const float *w,
                                     const float *b, void *y, void *z)
 {
-    dense_job job = {
-        .op = op, .m = m, .x = x, .w = w, .b = b, .y = y, .z = ops_activation_keeps_input(op->activation) ? z : NULL};
+    dense_job job = {.op = op,
+                     .bf16 = self->bf16,
+                     .m = m,
+                     .x = x,
+                     .w = w,
+                     .b = b,
+                     .y = y,
+                     .z = ops_activation_keeps_input(op->activation) ? z : NULL};
     job.blocks = ops_blocks_cut(m, op->n, BLOCK_ROWS, FORWARD_COLUMNS);
     ops_host_run_for(self, product_ns(m, op->n, op->k), job.blocks.count, forward_task, &job);
     return BASE_OK;
@@ -77,15 +96,15 @@ static void data_task(void *context, int task, int ntasks, int thread)
     const dense_job *job = context;
     int64_t k = job->op->k, n = job->op->n;
     ops_block at = ops_blocks_at(&job->blocks, task);
-    OPS_HOST(product_transposed)
-    (at.rows, at.columns, n, job->dy + at.row * n, n, job->w + at.column * n, n, job->accumulate,
-     job->dx + at.row * k + at.column, k);
+    multiply(job, 0, 1, at.rows, at.columns, n, job->dy + at.row * n, n, job->w + at.column * n, n, job->accumulate,
+             job->dx + at.row * k + at.column, k);
 }
 
 base_status OPS_HOST(dense_backward_data)(ops_context *self, const ops_dense *op, int64_t m, const float *w,
                                           const void *y, const void *z, void *dy, void *dx, int accumulate)
 {
     dense_job job = {.op = op,
+                     .bf16 = self->bf16,
                      .m = m,
                      .w = w,
                      .dy = dy,
@@ -122,14 +141,14 @@ static void weights_task(void *context, int task, int ntasks, int thread)
     int64_t k = job->op->k, n = job->op->n;
     ops_block at = ops_blocks_at(&job->blocks, task);
     int64_t row = job->from + at.row;
-    OPS_HOST(product)
-    (1, at.rows, at.columns, job->m, job->x + row, k, job->dz + at.column, n, 0, job->dw + row * n + at.column, n);
+    multiply(job, 1, 0, at.rows, at.columns, job->m, job->x + row, k, job->dz + at.column, n, 0,
+             job->dw + row * n + at.column, n);
 }
 
 base_status OPS_HOST(dense_backward_weights)(ops_context *self, const ops_dense *op, int64_t m, int64_t from,
                                              int64_t to, const void *x, const void *dz, float *dw, float *db)
 {
-    dense_job job = {.op = op, .m = m, .x = x, .dz = dz, .dw = dw, .db = db, .from = from};
+    dense_job job = {.op = op, .bf16 = self->bf16, .m = m, .x = x, .dz = dz, .dw = dw, .db = db, .from = from};
     job.blocks = ops_blocks_cut(to - from, op->n, BLOCK_ROWS, WEIGHTS_COLUMNS);
     ops_host_run_for(self, product_ns(m, op->n, to - from), job.blocks.count, weights_task, &job);
     if (db)

@@ -100,7 +100,7 @@ base_status ops_gemm_host(ops_context *self, int trans_a, int trans_b, int64_t m
 {
     /* Large enough for a GEMM to run at its rate, small enough to stay in the cache. */
     ops_blocks blocks = ops_blocks_cut(m, n, 256, 512);
-    gemm_job job = {self->gemm, trans_a, trans_b, accumulate, m, n, k, lda, ldb, ldc, a, b, c, blocks};
+    gemm_job job = {ops_host_gemm(self), trans_a, trans_b, accumulate, m, n, k, lda, ldb, ldc, a, b, c, blocks};
     ops_host_run(self, job.blocks.count, gemm_task, &job);
     return BASE_OK;
 }

@@ -38,6 +38,9 @@ void OPS_HOST(product)(int trans_a, int64_t m, int64_t n, int64_t k, const float
 void OPS_HOST(product_transposed)(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b,
                                   int64_t ldb, int accumulate, float *c, int64_t ldc);
 
+/* Products of bfloat16, emulated where OPS_ISA is not avx512bf16: ops_host_product_bf16.c */
+extern const ops_bf16 OPS_HOST(bf16);
+
 /* Convolution: ops_host_conv.c */
 base_status OPS_HOST(conv2d_create)(ops_context *self, const ops_conv2d *op, int64_t max_batch, ops_conv **conv);
 void OPS_HOST(conv2d_destroy)(ops_conv **conv);

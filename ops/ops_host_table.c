@@ -6,11 +6,21 @@
 
 extern const ops_table OPS_HOST(table);
 
+static base_status open_context(const ops_options *options, ops_context **self)
+{
+#if defined(__AVX512F__)
+    const ops_bf16 *native = ops_bf16_native();
+#else
+    const ops_bf16 *native = NULL;
+#endif
+    return ops_host_open(options, native, &OPS_HOST(bf16), self);
+}
+
 const ops_table OPS_HOST(table) = {
     .name = "host-" STRING(OPS_ISA),
     .wide_sums = 1,
     .joint_sums = 1,
-    .open = ops_open_host,
+    .open = open_context,
     .close = ops_close_host,
     .libraries = ops_libraries_host,
     .element_bytes = ops_element_bytes_host,

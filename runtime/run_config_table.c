@@ -226,7 +226,8 @@ static const run_option train_options[] = {
     {"device", RUN_OPTION_ENUM, AT(run_config_train, device), .initial = "auto", .words = device_words, .execution = 1,
      .help = "Where to compute; auto: GPUs where there is one for each rank, the cpu otherwise."},
     {"precision", RUN_OPTION_ENUM, AT(run_config_train, precision), .initial = "fp32", .words = precision_words,
-     .help = "Of matrix products and convolutions; tf32 and bf16 (tensors too) on GPUs alone."},
+     .help =
+         "Of matrix products and convolutions. bf16: GPUs (tensors too), and cpus with AVX512_BF16. tf32: GPUs alone."},
     {"comm", RUN_OPTION_ENUM, AT(run_config_train, comm), .initial = "auto", .words = comm_words, .execution = 1,
      .help = "How ranks exchange gradients: local, shm, mpi on the cpu; local, nccl, staged (through host memory, for "
              "ranks that share a GPU) on GPUs; auto: shm on one node, else mpi; nccl where it is there, else staged."},

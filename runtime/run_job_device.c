@@ -108,9 +108,9 @@ base_status run_job_threads(comm_world *world, int *threads, int *cores)
 /* What the host cannot do. */
 static base_status check_host(const run_config_train *train)
 {
-    if (train->precision != RUN_PRECISION_FP32)
-        return BASE_FAIL(BASE_DEVICE, "train.precision = \"%s\": the cpu computes in \"fp32\" only",
-                         run_precision_name(train->precision));
+    if (train->precision == RUN_PRECISION_TF32)
+        return BASE_FAIL(BASE_DEVICE, "train.precision = \"tf32\" is for GPUs, and this run computes on the cpu: use "
+                                      "\"fp32\" or \"bf16\"");
     if (train->comm == RUN_COMM_NCCL || train->comm == RUN_COMM_STAGED)
         return BASE_FAIL(BASE_DEVICE,
                          "train.comm = \"%s\" is for GPUs, and this run computes on the cpu: use \"auto\", \"shm\" or "

@@ -28,16 +28,22 @@ static base_status measure_gpus(const run_job *job, double *peak)
     return BASE_OK;
 }
 
+static const char *peak_how(const run_job *job)
+{
+    if (job->choice.plugin)
+        return "measured after the run: GEMM of up to 8192x8192x8192 in the run's precision on rank 0's GPU, times the "
+               "GPUs at work";
+    if (job->config->train.precision == RUN_PRECISION_BF16)
+        return "measured after the run: bf16 GEMM of 1024x1024x1024 on rank 0, per core, times the cores at work";
+    return "measured after the run: fp32 GEMM of 1024x1024x1024 on rank 0, per core, times the cores at work";
+}
+
 run_efficiency run_performance_efficiency(const run_job *job, const run_performance *performance)
 {
     int on_gpus = job->choice.plugin != NULL;
     run_efficiency e = {.gflops = performance->samples_per_second * (double)job->graph->flops_train * 1e-9,
                         .peak_gflops = NAN};
-    e.peak_how = on_gpus
-                     ? "measured after the run: GEMM of up to 8192x8192x8192 in the run's precision on rank 0's GPU, "
-                       "times the GPUs at work"
-                     : "measured after the run: fp32 GEMM of 1024x1024x1024 on rank 0, per core, times the "
-                       "cores at work";
+    e.peak_how = peak_how(job);
     if ((on_gpus ? measure_gpus(job, &e.peak_gflops) : measure_cores(job, &e.peak_gflops)) != BASE_OK)
         base_status_clear();
     e.mfu = e.gflops / e.peak_gflops;

@@ -206,7 +206,8 @@ static void print_start(const run_job *job)
         snprintf(with, sizeof with, "%d GPU%s (%s), %s", job->choice.gpus, job->choice.gpus == 1 ? "" : "s",
                  job->choice.name, run_precision_name(job->config->train.precision));
     else
-        snprintf(with, sizeof with, "%d thread%s each", job->threads, job->threads == 1 ? "" : "s");
+        snprintf(with, sizeof with, "%d thread%s each, %s", job->threads, job->threads == 1 ? "" : "s",
+                 run_precision_name(job->config->train.precision));
     BASE_INFO("ddpt %s: %d rank%s on %d node%s (%s, %s), %s", DDPT_VERSION, job->info.size,
               job->info.size == 1 ? "" : "s", job->info.nodes, job->info.nodes == 1 ? "" : "s",
               comm_kind_name(comm_group_kind(job->group)),

@@ -1,4 +1,5 @@
-/* bench_ops.c: how fast dense and convolution layers are on this machine, a GEMM library at a time.
+/* bench_ops.c: how fast dense and convolution layers are on this machine, a GEMM library at a time, and in bf16 where
+ * the cpu has it.
  *
  * bench_ops [THREADS [SECONDS]]: GF/s of the fastest of the repeats that fit in SECONDS (default 0.3) a line, forward
  * and backward (gradients of input, weights and bias), ReLU and bias included in the time but not in the FLOPs. One
@@ -147,24 +148,27 @@ int main(int argc, char **argv)
     base_pool *pool = NULL;
     if (base_pool_create(&pool, threads) != BASE_OK)
         return 1;
-    static const char *const libraries[] = {"openblas", "onednn"};
+    static const char *const names[] = {"openblas", "onednn", "bf16"};
+    const ops_options ways[] = {{.pool = pool, .gemm = "openblas"},
+                                {.pool = pool, .gemm = "onednn"},
+                                {.pool = pool, .gemm = "auto", .precision = OPS_BF16}};
+    enum { WAYS = sizeof ways / sizeof ways[0] };
     const ops_table *ops = ops_host();
-    ops_context *contexts[2] = {NULL, NULL};
-    for (int i = 0; i < 2; i++) {
-        ops_options options = {.pool = pool, .gemm = libraries[i]};
-        if (ops->open(&options, &contexts[i]) != BASE_OK)
-            fprintf(stderr, "%s: left out: %s\n", libraries[i], base_status_message());
+    ops_context *contexts[WAYS] = {NULL};
+    for (int i = 0; i < WAYS; i++) {
+        if (ops->open(&ways[i], &contexts[i]) != BASE_OK)
+            fprintf(stderr, "%s: left out: %s\n", names[i], base_status_message());
         else
             printf("%s, %d threads, %s\n", ops->name, threads, ops->libraries(contexts[i]));
     }
     printf("%-28s %-9s %8s %8s %12s\n", "", "", "forward", "backward", "samples/s");
     for (size_t i = 0; i < sizeof layers / sizeof layers[0]; i++) {
-        for (int j = 0; j < 2; j++) {
+        for (int j = 0; j < WAYS; j++) {
             if (contexts[j])
-                measure(ops, contexts[j], libraries[j], &layers[i]);
+                measure(ops, contexts[j], names[j], &layers[i]);
         }
     }
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < WAYS; i++)
         ops->close(&contexts[i]);
     base_pool_destroy(&pool);
     return 0;

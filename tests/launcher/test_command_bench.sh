@@ -9,6 +9,13 @@ expect 0 "$ddpt" bench gemm --m 32 --n 48 --k 64 --threads 2 --json
 out_has '"schema": "ddpt.bench.gemm.v1"'
 out_has '"threads": 2'
 out_has '"openblas": [0-9]'
+export DDPT_HOST_BF16=emulate
+expect 0 "$ddpt" bench gemm --m 32 --n 48 --k 64
+out_has '^  *M  *N  *K  *openblas  *onednn  *bf16$'
+out_has '^  *32  *48  *64  .* [0-9.]*$'
+expect 0 "$ddpt" bench gemm --m 32 --n 48 --k 64 --json
+out_has '"gflops_bf16": [0-9]'
+unset DDPT_HOST_BF16
 
 emulated=$tools/libddpt_gpu_emulated.so
 if [ -e "$emulated" ]; then

@@ -11,6 +11,7 @@ typedef struct ops_layer {
     int64_t batch;
     int64_t max_batch; /* of conv2d_create; 0: batch */
     int bias, accumulate;
+    int bf16; /* 1: in precision "bf16" */
 } ops_layer;
 
 /* Runs forward and backward with the GEMM library `gemm` on every instruction set and with 1

@@ -12,13 +12,13 @@
 
 enum { GUARD = 128, GUARD_BYTE = 0xa5 };
 
-static uint64_t run_once(ops_reference_case *run, const void *argument, const char *gemm, const ops_table *table,
+static uint64_t run_once(ops_reference_case *run, const void *argument, ops_options options, const ops_table *table,
                          int threads)
 {
     base_pool *pool = NULL;
     ops_context *self = NULL;
     assert_int_equal(base_pool_create(&pool, threads), BASE_OK);
-    ops_options options = {.pool = pool, .gemm = gemm};
+    options.pool = pool;
     assert_int_equal(table->open(&options, &self), BASE_OK);
     uint64_t digest = run(table, self, argument);
     table->close(&self);
@@ -40,18 +40,37 @@ int ops_reference_has(const char *gemm)
     return status == BASE_OK;
 }
 
-void ops_reference_run_with(ops_reference_case *run, const void *argument, const char *gemm)
+static void run_isa(ops_reference_case *run, const void *argument, const ops_options *options, const char *isa)
+{
+    const ops_table *table = ops_host_isa(isa);
+    if (!table)
+        return;
+    uint64_t one = run_once(run, argument, *options, table, 1);
+    uint64_t three = run_once(run, argument, *options, table, 3);
+    if (one != three)
+        fail_msg("%s: other results with 3 threads than with 1", table->name);
+}
+
+static void run_options(ops_reference_case *run, const void *argument, const ops_options *options)
 {
     static const char *const names[] = {"generic", "avx2", "avx512"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        const ops_table *table = ops_host_isa(names[i]);
-        if (!table)
-            continue;
-        uint64_t one = run_once(run, argument, gemm, table, 1);
-        uint64_t three = run_once(run, argument, gemm, table, 3);
-        if (one != three)
-            fail_msg("%s: other results with 3 threads than with 1", table->name);
-    }
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        run_isa(run, argument, options, names[i]);
+}
+
+void ops_reference_run_with(ops_reference_case *run, const void *argument, const char *gemm)
+{
+    run_options(run, argument, &(ops_options){.gemm = gemm});
+}
+
+void ops_reference_run_bf16(ops_reference_case *run, const void *argument, const char *gemm)
+{
+    ops_options options = {.gemm = gemm, .precision = OPS_BF16};
+    setenv("DDPT_HOST_BF16", "emulate", 1);
+    run_options(run, argument, &options);
+    unsetenv("DDPT_HOST_BF16");
+    if (ops_bf16_native())
+        run_isa(run, argument, &options, "avx512");
 }
 
 uint64_t ops_reference_digest(uint64_t digest, const void *memory, size_t nbytes)
@@ -135,6 +154,18 @@ float *ops_reference_random(uint64_t *state, int64_t count, double low, double h
 {
     float *x = ops_reference_floats(count);
     ops_reference_fill(state, x, count, low, high);
+    return x;
+}
+
+float ops_reference_bf16(float x)
+{
+    uint32_t u;
+    memcpy(&u, &x, sizeof u);
+    uint32_t down = u & 0xffff0000u, rest = u & 0xffffu;
+    assert_true((u & 0x7f800000u) != 0x7f800000u);
+    if (rest > 0x8000u || (rest == 0x8000u && (down & 0x10000u)))
+        down += 0x10000u;
+    memcpy(&x, &down, sizeof x);
     return x;
 }
 

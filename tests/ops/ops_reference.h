@@ -22,6 +22,10 @@ void ops_reference_run(ops_reference_case *run, const void *argument);
 void ops_reference_run_with(ops_reference_case *run, const void *argument, const char *gemm);
 int ops_reference_has(const char *gemm);
 
+/* The same in precision "bf16", emulated on every instruction set, and by the processor where it has the instructions.
+ */
+void ops_reference_run_bf16(ops_reference_case *run, const void *argument, const char *gemm);
+
 /* Folds `nbytes` into `digest` (0 at first). */
 uint64_t ops_reference_digest(uint64_t digest, const void *memory, size_t nbytes);
 
@@ -41,6 +45,9 @@ void ops_reference_fill(uint64_t *state, float *x, int64_t count, double low, do
 /* New guarded memory filled so; the same numbers in double. */
 float *ops_reference_random(uint64_t *state, int64_t count, double low, double high);
 double *ops_reference_widen(const float *x, int64_t count);
+
+/* The nearest bfloat16 of a finite number, of two the even one. */
+float ops_reference_bf16(float x);
 
 /* gradient[i] = (f(x + h e_i) - f(x - h e_i)) / 2h with h = 1e-5: the error is about 1e-10 of f's third derivative,
  * plus 1e-11 of f. x is restored. */

@@ -44,11 +44,9 @@ static void each_activation(void **state)
     }
 }
 
-static void random_shapes(void **state)
+static void check_random_shapes(uint64_t seed, int count, int bf16)
 {
-    (void)state;
-    uint64_t seed = 11;
-    for (int i = 0; i < 24; i++) {
+    for (int i = 0; i < count; i++) {
         ops_conv2d op = {.h = ops_reference_int(&seed, 3, 9),
                          .w = ops_reference_int(&seed, 3, 9),
                          .c = ops_reference_int(&seed, 1, 7),
@@ -61,7 +59,33 @@ static void random_shapes(void **state)
                          .pad_w = ops_reference_int(&seed, 0, 2),
                          .activation = (ops_activation)(i % OPS_ACTIVATION_COUNT),
                          .wants_dx = i % 4 > 0};
-        check((ops_layer){.op = op, .batch = ops_reference_int(&seed, 1, 6), .bias = i % 3 > 0, .accumulate = i % 2});
+        check((ops_layer){
+            .op = op, .batch = ops_reference_int(&seed, 1, 6), .bias = i % 3 > 0, .accumulate = i % 2, .bf16 = bf16});
+    }
+}
+
+static void random_shapes(void **state)
+{
+    (void)state;
+    check_random_shapes(11, 24, 0);
+}
+
+static void bf16(void **state)
+{
+    (void)state;
+    check_random_shapes(12, 15, 1);
+    static const int64_t batches[] = {0, 1, 7, 17};
+    for (size_t i = 0; i < sizeof batches / sizeof batches[0]; i++) {
+        ops_layer layer = square(batches[i], 5, 4, 8, 3, 1, 1);
+        layer.max_batch = 17;
+        layer.accumulate = (int)(i % 2);
+        layer.bf16 = 1;
+        check(layer);
+    }
+    ops_layer layers[] = {square(3, 13, 32, 64, 3, 1, 0), square(4, 7, 24, 16, 1, 1, 0), square(3, 7, 16, 32, 1, 2, 0)};
+    for (size_t i = 0; i < sizeof layers / sizeof layers[0]; i++) {
+        layers[i].bf16 = 1;
+        check(layers[i]);
     }
 }
 
@@ -137,6 +161,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_activation),
         cmocka_unit_test(random_shapes),
+        cmocka_unit_test(bf16),
         cmocka_unit_test(shapes_of_real_networks),
         cmocka_unit_test(each_number_of_samples),
         cmocka_unit_test(groups_of_several_steps),

@@ -6,9 +6,10 @@
 
 #include <cmocka.h>
 
-static void check(int64_t m, int64_t k, int64_t n, ops_activation activation, int bias, int wants_dx, int accumulate)
+static ops_layer dense(int64_t m, int64_t k, int64_t n, ops_activation activation, int bias, int wants_dx,
+                       int accumulate)
 {
-    ops_layer layer = {.op = {.h = 1,
+    return (ops_layer){.op = {.h = 1,
                               .w = 1,
                               .c = k,
                               .n = n,
@@ -22,6 +23,11 @@ static void check(int64_t m, int64_t k, int64_t n, ops_activation activation, in
                        .batch = m,
                        .bias = bias,
                        .accumulate = accumulate};
+}
+
+static void check(int64_t m, int64_t k, int64_t n, ops_activation activation, int bias, int wants_dx, int accumulate)
+{
+    ops_layer layer = dense(m, k, n, activation, bias, wants_dx, accumulate);
     ops_layer_check(&layer, "openblas");
     if (ops_reference_has("onednn"))
         ops_layer_check(&layer, "onednn");
@@ -71,6 +77,29 @@ static void without_bias_or_input_gradient(void **state)
     check(12, 31, 33, OPS_IDENTITY, 0, 1, 1);
 }
 
+/* By no library. */
+static void check_bf16(int64_t m, int64_t k, int64_t n, ops_activation activation, int accumulate)
+{
+    ops_layer layer = dense(m, k, n, activation, 1, 1, accumulate);
+    layer.bf16 = 1;
+    ops_layer_check(&layer, "auto");
+}
+
+static void bf16(void **state)
+{
+    (void)state;
+    for (ops_activation a = OPS_IDENTITY; a < OPS_ACTIVATION_COUNT; a++)
+        check_bf16(13, 19, 37, a, 0);
+    uint64_t seed = 6;
+    for (int i = 0; i < 20; i++) {
+        int64_t m = ops_reference_int(&seed, 1, 70), k = ops_reference_int(&seed, 1, 70);
+        check_bf16(m, k, ops_reference_int(&seed, 1, 70), (ops_activation)(i % OPS_ACTIVATION_COUNT), i % 2);
+    }
+    check_bf16(9, 1100, 530, OPS_RELU, 0);
+    check_bf16(27, 141, 1101, OPS_IDENTITY, 1);
+    check_bf16(0, 7, 9, OPS_RELU, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -79,6 +108,7 @@ int main(void)
         cmocka_unit_test(shapes_of_several_blocks),
         cmocka_unit_test(no_samples),
         cmocka_unit_test(without_bias_or_input_gradient),
+        cmocka_unit_test(bf16),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
 
 #include "ops_host.h"
 
+#include <float.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -55,14 +56,24 @@ static void check_result(const gemm_shape *s, int form, const float *a, int64_t 
     }
 }
 
+/* Factors that are bfloat16 numbers are multiplied as they are in either precision, and bounds are the same. */
+static void fill(uint64_t *seed, const ops_context *self, float *x, int64_t count)
+{
+    ops_reference_fill(seed, x, count, -1, 1);
+    for (int64_t i = 0; i < count && self->bf16; i++)
+        x[i] = ops_reference_bf16(x[i]);
+}
+
 /* form: bit 0 trans_a, bit 1 trans_b, bit 2 accumulate */
 static uint64_t run_form(const ops_table *table, ops_context *self, const gemm_shape *s, int form)
 {
     uint64_t seed = 7;
     int trans_a = form & 1, trans_b = form >> 1 & 1, accumulate = form >> 2;
     int64_t lda = (trans_a ? s->m : s->k) + s->gap, ldb = (trans_b ? s->k : s->n) + s->gap, ldc = s->n + s->gap;
-    float *a = ops_reference_random(&seed, (trans_a ? s->k : s->m) * lda, -1, 1);
-    float *b = ops_reference_random(&seed, (trans_b ? s->n : s->k) * ldb, -1, 1);
+    int64_t a_count = (trans_a ? s->k : s->m) * lda, b_count = (trans_b ? s->n : s->k) * ldb;
+    float *a = ops_reference_floats(a_count), *b = ops_reference_floats(b_count);
+    fill(&seed, self, a, a_count);
+    fill(&seed, self, b, b_count);
     float *before = ops_reference_random(&seed, s->m * ldc, -1, 1), *c = ops_reference_floats(s->m * ldc);
     for (int64_t i = 0; i < s->m * ldc; i++) /* NaN where the result must not depend on what was there */
         c[i] = accumulate || i % ldc >= s->n ? before[i] : NAN;
@@ -87,14 +98,15 @@ static uint64_t run_shape(const ops_table *table, ops_context *self, const void 
     return digest;
 }
 
+static const gemm_shape shapes[] = {{1, 1, 1, 0},     {2, 3, 5, 2},     {17, 33, 7, 1},   {64, 10, 65, 0},
+                                    {8, 530, 31, 3},  {300, 17, 9, 0},  {5, 1030, 3, 0},  {16, 96, 128, 0},
+                                    {19, 150, 40, 5}, {270, 600, 5, 0}, {4, 5, 0, 1},     {0, 5, 3, 1},
+                                    {4, 0, 3, 1},     {25, 300, 70, 2}, {70, 530, 260, 0}};
+
 static void run_shapes(const char *library)
 {
     if (!ops_reference_has(library))
         skip();
-    static const gemm_shape shapes[] = {{1, 1, 1, 0},     {2, 3, 5, 2},     {17, 33, 7, 1},   {64, 10, 65, 0},
-                                        {8, 530, 31, 3},  {300, 17, 9, 0},  {5, 1030, 3, 0},  {16, 96, 128, 0},
-                                        {19, 150, 40, 5}, {270, 600, 5, 0}, {4, 5, 0, 1},     {0, 5, 3, 1},
-                                        {4, 0, 3, 1},     {25, 300, 70, 2}, {70, 530, 260, 0}};
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
         ops_reference_run_with(run_shape, &shapes[i], library);
 }
@@ -109,6 +121,64 @@ static void onednn_agrees_with_double(void **state)
 {
     (void)state;
     run_shapes("onednn");
+}
+
+/* Emulated, products of bfloat16 are the same to the bit on every instruction set. */
+typedef struct emulated {
+    const gemm_shape *shape;
+    uint64_t digest; /* 0: none yet */
+} emulated;
+
+static uint64_t run_bf16(const ops_table *table, ops_context *self, const void *argument)
+{
+    emulated *e = *(emulated *const *)argument;
+    uint64_t digest = run_shape(table, self, e->shape);
+    if (self->bf16->factor_bytes == sizeof(float)) {
+        if (e->digest && e->digest != digest)
+            fail_msg("%s: other results than another instruction set", table->name);
+        e->digest = digest;
+    }
+    return digest;
+}
+
+static void bf16_agrees_with_double(void **state)
+{
+    (void)state;
+    static const gemm_shape deep[] = {{65, 50, 1025, 1}, {3, 64, 513, 0}, {130, 49, 512, 0}};
+    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
+        ops_reference_run_bf16(run_bf16, &(emulated *){&(emulated){.shape = &shapes[i]}}, "auto");
+    for (size_t i = 0; i < sizeof deep / sizeof deep[0]; i++)
+        ops_reference_run_bf16(run_bf16, &(emulated *){&(emulated){.shape = &deep[i]}}, "auto");
+}
+
+/* Products of one number each show how it was rounded. */
+static uint64_t run_rounding(const ops_table *table, ops_context *self, const void *argument)
+{
+    (void)argument;
+    enum { N = 50 };
+    uint64_t seed = 9;
+    float a[N] = {0x1.01p0F, 0x1.03p0F, -0x1.01p0F, -0x1.03p0F, 0x1.00ffp0F, 0x1.0101p0F, 0x1.ffp0F, 0.0F, 0x1p-100F};
+    float b[N], c[N * N];
+    ops_reference_fill(&seed, a + 9, N - 9, -3, 3);
+    ops_reference_fill(&seed, b, N, -3, 3);
+    for (int form = 0; form < 4; form++) {
+        int trans_a = form & 1, trans_b = form >> 1;
+        assert_int_equal(table->gemm(self, trans_a, trans_b, N, N, 1, a, trans_a ? N : 1, b, trans_b ? 1 : N, 0, c, N),
+                         BASE_OK);
+        for (int64_t i = 0; i < N * N; i++)
+            if (c[i] != ops_reference_bf16(a[i / N]) * ops_reference_bf16(b[i % N]))
+                fail_msg("form %d: %a times %a is %a", form, (double)a[i / N], (double)b[i % N], (double)c[i]);
+    }
+    float largest = FLT_MAX, one = 1.0F;
+    assert_int_equal(table->gemm(self, 0, 0, 1, 1, 1, &largest, 1, &one, 1, 0, c, 1), BASE_OK);
+    assert_true(isinf(c[0]));
+    return 0;
+}
+
+static void bf16_rounds_to_nearest_even(void **state)
+{
+    (void)state;
+    ops_reference_run_bf16(run_rounding, NULL, "auto");
 }
 
 static uint64_t run_not_finite(const ops_table *table, ops_context *self, const void *argument)
@@ -139,6 +209,23 @@ static void nan_and_infinity_reach_the_result(void **state)
     ops_reference_run_with(run_not_finite, NULL, "openblas");
     if (ops_reference_has("onednn"))
         ops_reference_run_with(run_not_finite, NULL, "onednn");
+    ops_reference_run_bf16(run_not_finite, NULL, "auto");
+}
+
+static void precisions_that_are_not_here_are_refused(void **state)
+{
+    (void)state;
+    const ops_table *generic = ops_host_isa("generic");
+    ops_context *self = NULL;
+    assert_int_equal(generic->open(&(ops_options){.precision = OPS_TF32}, &self), BASE_DEVICE);
+    assert_non_null(strstr(base_status_message(), "tf32"));
+    assert_int_equal(generic->open(&(ops_options){.precision = OPS_BF16}, &self), BASE_DEVICE);
+    assert_non_null(strstr(base_status_message(), "AVX512_BF16"));
+    setenv("DDPT_HOST_BF16", "yes", 1);
+    assert_int_equal(generic->open(&(ops_options){.precision = OPS_BF16}, &self), BASE_USAGE);
+    assert_non_null(strstr(base_status_message(), "\"yes\""));
+    unsetenv("DDPT_HOST_BF16");
+    assert_null(self);
 }
 
 static void unknown_library_is_refused(void **state)
@@ -179,11 +266,10 @@ static void instruction_set_can_be_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(openblas_agrees_with_double),
-        cmocka_unit_test(onednn_agrees_with_double),
-        cmocka_unit_test(nan_and_infinity_reach_the_result),
-        cmocka_unit_test(unknown_library_is_refused),
-        cmocka_unit_test(libraries_are_named),
+        cmocka_unit_test(openblas_agrees_with_double),       cmocka_unit_test(onednn_agrees_with_double),
+        cmocka_unit_test(bf16_agrees_with_double),           cmocka_unit_test(bf16_rounds_to_nearest_even),
+        cmocka_unit_test(nan_and_infinity_reach_the_result), cmocka_unit_test(precisions_that_are_not_here_are_refused),
+        cmocka_unit_test(unknown_library_is_refused),        cmocka_unit_test(libraries_are_named),
         cmocka_unit_test(instruction_set_can_be_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

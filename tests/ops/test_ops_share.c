@@ -158,6 +158,8 @@ static const dense_case dense_cases[] = {
     {1000, 3, some, OPS_SIGMOID, 1}, {64, 64, every, OPS_TANH, 0},      {600, 600, some, OPS_RELU, 1},
 };
 
+static const int bf16_cases[] = {2, 8, 9, 10, 12, 14};
+
 static void on_both_libraries(ops_reference_case *run, const void *argument)
 {
     ops_reference_run_with(run, argument, "openblas");
@@ -173,6 +175,8 @@ static void dense_layer_row_by_row(void **state)
     for (size_t i = 0; i < sizeof dense_cases / sizeof dense_cases[0]; i++)
         ops_reference_run(dense_rows_case, &dense_cases[i]);
     on_both_libraries(dense_rows_case, &dense_cases[8]);
+    for (size_t i = 0; i < sizeof bf16_cases / sizeof bf16_cases[0]; i++)
+        ops_reference_run_bf16(dense_rows_case, &dense_cases[bf16_cases[i]], "auto");
 }
 
 static void dense_weights_however_cut(void **state)
@@ -182,6 +186,8 @@ static void dense_weights_however_cut(void **state)
         if (dense_cases[i].k * dense_cases[i].n < 1000000)
             ops_reference_run(dense_weights_case, &dense_cases[i]);
     on_both_libraries(dense_weights_case, &dense_cases[8]);
+    for (size_t i = 0; i < sizeof bf16_cases / sizeof bf16_cases[0]; i++)
+        ops_reference_run_bf16(dense_weights_case, &dense_cases[bf16_cases[i]], "auto");
 }
 
 /* ---- convolution ---- */
@@ -286,6 +292,10 @@ static void convolution_sample_by_sample(void **state)
     };
     for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++)
         on_both_libraries(conv_case, &ops[i]);
+    for (size_t i = 1; i < sizeof ops / sizeof ops[0]; i += 2) {
+        ops_reference_run_bf16(conv_case, &ops[i], "openblas");
+        ops_reference_run_bf16(conv_case, &ops[i], "auto");
+    }
 }
 
 /* ---- batch normalisation ---- */

@@ -100,7 +100,7 @@ bad 2 'train.batch' --set train.batch=0 t.cfg
 bad 2 'train.batch' --set train.batch=many t.cfg
 bad 2 'train.botch.*batch' --set train.botch=4 t.cfg
 bad 2 'local.*3' --set train.comm=local t.cfg
-bad 5 'bf16' --set train.precision=bf16 t.cfg
+bad 5 'tf32' --set train.precision=tf32 t.cfg
 bad 5 'nccl' --set train.comm=nccl t.cfg
 
 # A model that a larger machine could hold: 8e9 parameters a rank, and more samples than there is memory for.
