@@ -50,6 +50,7 @@ ends() {
     shift 2
     what="$signal to $*"
     rm -rf *.pid runs
+    : >err
     "$tools/train_start" "$@" >out 2>err </dev/null &
     job=$!
     echo "$job" >job.pid
@@ -75,6 +76,7 @@ done
 # A rank that is killed takes its trial with it, by the name of what happened.
 what='a rank that is killed'
 rm -rf *.pid runs
+: >err
 "$@" --launcher "$mpiexec -n {n} sh $work/each.sh" >out 2>err </dev/null &
 job=$!
 echo "$job" >job.pid
@@ -106,6 +108,7 @@ done
 start_inside() {
     what="inside: $*"
     rm -rf *.pid runs
+    : >err
     # shellcheck disable=SC2086 # words
     "$tools/train_start" $inside --set train.stall_timeout=2 "$@" >out 2>err </dev/null &
     job=$!

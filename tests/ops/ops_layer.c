@@ -25,11 +25,13 @@ typedef struct reference {
     sample dw, db, dx;
 } reference;
 
-/* z at output pixel (sample, i, j), channel n. */
-static double pixel(const reference *r, const double *x, const double *w, int64_t s, int64_t i, int64_t j, int64_t n)
+/* z: (n), all channels of output pixel (sample, i, j). Nearly all of a test's time is spent here, for differences:
+ * channels lie side by side, and sanitizers look at the slots alone. */
+__attribute__((no_sanitize("address", "undefined"))) static void
+pixel(const reference *r, const double *x, const double *w, int64_t s, int64_t i, int64_t j, double *restrict z)
 {
     const ops_conv2d *op = &r->layer->op;
-    double sum = 0;
+    memset(z, 0, (size_t)op->n * sizeof *z);
     for (int64_t p = 0; p < op->kernel_h; p++) {
         int64_t row = i * op->stride_h - op->pad_h + p;
         for (int64_t q = 0; q < op->kernel_w; q++) {
@@ -37,20 +39,21 @@ static double pixel(const reference *r, const double *x, const double *w, int64_
             if (row < 0 || row >= op->h || column < 0 || column >= op->w)
                 continue;
             const double *at = x + ((s * op->h + row) * op->w + column) * op->c;
-            const double *kernel = w + (p * op->kernel_w + q) * op->c * op->n + n;
+            const double *kernel = w + (p * op->kernel_w + q) * op->c * op->n;
             for (int64_t c = 0; c < op->c; c++)
-                sum += at[c] * kernel[c * op->n];
+                for (int64_t n = 0; n < op->n; n++)
+                    z[n] += at[c] * kernel[c * op->n + n];
         }
     }
-    return sum;
 }
 
 static void forward(const reference *r, const double *x, const double *w, const double *b, double *y, double *z)
 {
     const ops_conv2d *op = &r->layer->op;
+    for (int64_t at = 0; at < r->y_count / op->n; at++)
+        pixel(r, x, w, at / r->ow / r->oh, at / r->ow % r->oh, at % r->ow, z + at * op->n);
     for (int64_t e = 0; e < r->y_count; e++) {
-        int64_t n = e % op->n, at = e / op->n, j = at % r->ow, i = at / r->ow % r->oh, s = at / r->ow / r->oh;
-        z[e] = pixel(r, x, w, s, i, j, n) + (r->layer->bias ? b[n] : 0);
+        z[e] += r->layer->bias ? b[e % op->n] : 0;
         y[e] = ops_reference_activate(op->activation, z[e]);
     }
 }

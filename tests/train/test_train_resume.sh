@@ -41,16 +41,33 @@ same_end() {
     same_losses "$steps" 0 "$1" "$2"
 }
 
-# resumed CONFIG STEP FROM TO ARGUMENTS...: stopped after STEP on FROM ranks, on to the end on TO.
-resumed() {
-    config=$1 step=$2 from=$3 to=$4
-    shift 4
+# stopped CONFIG STEP RANKS ARGUMENTS...: the folder stopped becomes a run that ended after STEP.
+stopped() {
+    config=$1 step=$2 from=$3
+    shift 3
+    rm -rf stopped
+    train_into stopped "$from" --set "train.max_steps=$step" "$@" "$config.cfg"
+}
+
+# goes_on RANKS ARGUMENTS...: a copy of that, to the end.
+goes_on() {
+    on=$1
+    shift
     rm -rf part
-    train_into part "$from" --set "train.max_steps=$step" "$@" "$config.cfg"
-    train_into part "$to" --resume "$@" "$config.cfg"
+    cp -r stopped part
+    train_into part "$on" --resume "$@" "$config.cfg"
     err_has "going on from part/ckpt/step-0*$step, step $step of"
     same_end "whole.$config" part
     field_is part resumed_from_step "$step"
+}
+
+# resumed TO CONFIG STEP FROM ARGUMENTS...: stopped after STEP on FROM ranks, on to the end on TO.
+resumed() {
+    last=$1
+    shift
+    stopped "$@"
+    shift 3
+    goes_on "$last" "$@"
 }
 
 for config in sgd adam plain; do
@@ -59,18 +76,20 @@ done
 # 13 steps an epoch: within the second, at its end, after the first step, before the last.
 for config in sgd adam plain; do
     for step in 1 17 26 38; do
-        resumed $config $step 3 3
+        resumed 3 $config $step 3
     done
 done
-resumed adam 20 2 2 --set train.comm=mpi --set train.sync=allreduce
-resumed sgd 20 2 3 --set train.comm=mpi --set train.sync=sharded
-resumed adam 20 3 2 --set train.sync=allreduce
+resumed 2 adam 20 2 --set train.comm=mpi --set train.sync=allreduce
+resumed 3 sgd 20 2 --set train.comm=mpi --set train.sync=sharded
+resumed 2 adam 20 3 --set train.sync=allreduce
 
 # What any number of ranks wrote any number reads.
-for from in 1 2 3 8; do
-    for to in 1 2 3 8; do
-        resumed sgd 19 $from $to
-        [ $from = $to ] || resumed adam 19 $from $to
+for config in sgd adam; do
+    for from in 1 2 3 8; do
+        stopped $config 19 $from
+        for to in 1 2 3 8; do
+            [ $config.$from = adam.$to ] || goes_on $to
+        done
     done
 done
 
@@ -218,9 +237,10 @@ train_into empty 2 --auto-resume --set train.max_steps=2 sgd.cfg
 train_into fresh 2 --auto-resume --set train.max_steps=2 sgd.cfg
 
 # ---- damage ----
+train_into sound 3 --set train.max_steps=30 --set train.checkpoint.every_steps=10 sgd.cfg
 whole() {
     rm -rf part
-    train_into part 3 --set train.max_steps=30 --set train.checkpoint.every_steps=10 sgd.cfg
+    cp -r sound part
 }
 # falls_back NAME: step 30 is named, step 20 taken.
 falls_back() {

@@ -29,8 +29,16 @@ check_record() {
 
 # field DIR NAME: a value of run.json's result, else the first of that name, without quotes.
 field() {
-    value='s/^ *"'"$2"'": "\{0,1\}\([^",]*\)"\{0,1\},\{0,1\}$/\1/p'
-    { sed -n '/^  "result": {/,/^  }/p' "$1/run.json" | sed -n "$value"; sed -n "$value" "$1/run.json"; } | head -n 1
+    awk -v name="$2" '
+        $0 == "  \"result\": {" { result = 1 }
+        $0 ~ "^ *\"" name "\": \"?[^\",]*\"?,?$" {
+            gsub(/^[^:]*: "?|"?,?$/, "")
+            if (result) { print; found = 1; exit }
+            if (first == "") first = $0
+        }
+        /^  }/ { result = 0 }
+        END { if (!found && first != "") print first }
+    ' "$1/run.json"
 }
 
 # field_is DIR NAME VALUE

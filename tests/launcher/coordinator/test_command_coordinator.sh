@@ -25,6 +25,7 @@ start() {
     what="ddpt coordinator $*"
     : >out
     : >err
+    : >said
     "$ddpt" coordinator "$@" >said.out 2>said </dev/null &
     coordinator=$!
     patiently said '^to look: '
