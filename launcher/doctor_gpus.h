@@ -11,6 +11,7 @@
 typedef struct doctor_gpus {
     char missing[1024];       /* what, and what to do; "" where GPUs can be used */
     const run_plugin *plugin; /* NULL: not loaded */
+    char libraries[128];      /* of the plug-in; "" where it is not loaded */
     int count;
     run_plugin_gpu *gpus; /* (count) */
 } doctor_gpus;

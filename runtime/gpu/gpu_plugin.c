@@ -30,8 +30,6 @@ static base_status describe(int index, run_plugin_gpu *gpu)
     return BASE_OK;
 }
 
-static char libraries[128];
-
 static const run_plugin plugin = {.version = RUN_PLUGIN_VERSION,
 #if defined(DDPT_GPU_HIP)
                                   .name = "HIP",
@@ -42,7 +40,7 @@ static const run_plugin plugin = {.version = RUN_PLUGIN_VERSION,
                                   .name = "CUDA",
                                   .nccl = &gpu_nccl_table,
 #endif
-                                  .libraries = libraries,
+                                  .libraries = gpu_blas_describe,
                                   .device = &gpu_device_table,
                                   .ops = &ops_gpu,
                                   .count = gpu_device_count,
@@ -58,6 +56,5 @@ const run_plugin *ddpt_plugin(int version, const base_services *services)
     if (version != RUN_PLUGIN_VERSION)
         return NULL;
     base_services_connect(services);
-    gpu_blas_describe(libraries, sizeof libraries);
     return &plugin;
 }

@@ -39,9 +39,14 @@ static int are_peers(int a, int b)
     return a / 2 == b / 2;
 }
 
+static void describe_libraries(char *text, size_t nbytes)
+{
+    snprintf(text, nbytes, "NCCL 2.28.9");
+}
+
 static const run_plugin plugin = {.version = RUN_PLUGIN_VERSION,
                                   .name = "CUDA",
-                                  .libraries = "NCCL 2.28.9",
+                                  .libraries = describe_libraries,
                                   .count = count,
                                   .locate = locate,
                                   .describe = describe,
