@@ -27,7 +27,7 @@ typedef struct run_plugin_gpu {
 typedef struct run_plugin {
     int version;
     const char *name; /* "CUDA", "HIP" */
-    /* What it computes with, for people: "cuBLASLt 13.1"; may load some of it. */
+    /* What it computes with, for people: "cuBLASLt 13.1, cuDNN 9.19"; may load some of it. */
     void (*libraries)(char *text, size_t nbytes);
     const base_device_table *device;
     const ops_table *ops;

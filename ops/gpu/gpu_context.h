@@ -7,16 +7,20 @@
 #define GPU_CONTEXT_H
 
 #include "gpu_blas.h"
+#include "gpu_cudnn.h"
 #include "gpu_device.h"
 #include "gpu_kernels.h"
 
 struct ops_context {
     gpuStream_t stream;
+    ops_precision precision;
     gpu_type type; /* of the tensors */
     gpu_blas *blas;
+    gpu_cudnn *cudnn; /* once it was sought; NULL: not in use */
+    int cudnn_sought;
     ops_step *step; /* in device memory */
     float *scratch; /* GPU_SCRATCH_FLOATS; of the running slot */
-    void *patches;  /* a convolution's, of `patch_bytes`; of the running slot */
+    void *patches;  /* a convolution's, or what cuDNN works in, of `patch_bytes`; of the running slot */
     size_t patch_bytes, patch_bytes_most;
     const float *params; /* bound ones */
     int64_t param_count;

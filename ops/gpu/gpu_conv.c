@@ -1,18 +1,10 @@
 /* gpu_conv.c: convolution as products with the patches of the image (gpu_im2col), for as many samples at a time as
- * their patches fit into a bounded memory. A 1x1 kernel's patches are the image itself.
+ * their patches fit into a bounded memory, where cuDNN does not take it. A 1x1 kernel's patches are the image itself,
+ * and cuDNN is not asked.
  */
-#include "gpu_context.h"
+#include "gpu_conv.h"
 
 #include <stdlib.h>
-
-struct ops_conv {
-    ops_context *context;
-    ops_conv2d op;
-    int64_t oh, ow;
-    int64_t patch;   /* elements of one: KH KW C */
-    int64_t samples; /* whose patches are there at a time */
-    int direct;      /* x itself is the patches */
-};
 
 static int64_t pixels(const ops_conv *conv, int64_t samples)
 {
@@ -50,10 +42,14 @@ static base_status make_ready(ops_conv *self, int64_t max_batch)
     self->samples = most;
     if (self->direct)
         return BASE_OK;
+    BASE_TRY(gpu_conv_cudnn_create(self->context, op, &self->cudnn));
     int64_t sample_bytes = pixels(self, 1) * self->patch * (self->context->type == GPU_BF16 ? 2 : 4);
     int64_t room = (int64_t)self->context->patch_bytes_most / sample_bytes;
     self->samples = room < 1 ? 1 : room < most ? room : most;
-    return reserve(self->context, (size_t)(self->samples * sample_bytes));
+    self->cudnn_bytes = (size_t)(self->samples * sample_bytes);
+    if (self->cudnn && self->cudnn_bytes < gpu_conv_cudnn_bytes(self->context, self))
+        self->cudnn_bytes = gpu_conv_cudnn_bytes(self->context, self);
+    return reserve(self->context, self->cudnn_bytes);
 }
 
 base_status ops_conv2d_create_gpu(ops_context *self, const ops_conv2d *op, int64_t max_batch, ops_conv **conv)
@@ -70,6 +66,9 @@ base_status ops_conv2d_create_gpu(ops_context *self, const ops_conv2d *op, int64
 
 void ops_conv2d_destroy_gpu(ops_conv **conv)
 {
+    if (!*conv)
+        return;
+    gpu_conv_cudnn_destroy((*conv)->context, &(*conv)->cudnn);
     free(*conv);
     *conv = NULL;
 }
@@ -94,12 +93,20 @@ static void *output_at(const ops_conv *conv, const void *y, int64_t sample)
     return y ? gpu_at(conv->context, y, pixels(conv, sample) * conv->op.n) : NULL;
 }
 
+static int64_t part_of(const ops_conv *conv, int64_t batch, int64_t from)
+{
+    return conv->samples < batch - from ? conv->samples : batch - from;
+}
+
 base_status ops_conv2d_forward_gpu(ops_context *self, ops_conv *conv, int64_t batch, const void *x, const float *w,
                                    const float *b, void *y, void *z)
 {
-    for (int64_t from = 0, samples; from < batch; from += samples) {
+    int done = 0;
+    if (batch > 0 && conv->cudnn)
+        BASE_TRY(gpu_conv_cudnn_forward(self, conv, batch, x, w, b, y, z, &done));
+    for (int64_t from = 0, samples; from < batch && !done; from += samples) {
         const void *patches;
-        samples = conv->samples < batch - from ? conv->samples : batch - from;
+        samples = part_of(conv, batch, from);
         BASE_TRY(make_patches(self, conv, samples, image_at(conv, x, from), &patches));
         BASE_TRY(gpu_layer_forward(self, conv->op.activation, pixels(conv, samples), conv->op.n, conv->patch, patches,
                                    w, b, output_at(conv, y, from), output_at(conv, z, from)));
@@ -107,16 +114,42 @@ base_status ops_conv2d_forward_gpu(ops_context *self, ops_conv *conv, int64_t ba
     return BASE_OK;
 }
 
-/* dx of some samples. Their patches' gradients take the place of the patches. */
-static base_status backward_data(ops_context *self, const ops_conv *conv, int64_t samples, const void *dz,
-                                 const float *w, void *dx, int accumulate)
+/* The gradients of patches are made in the place of patches. */
+static base_status backward_data(ops_context *self, ops_conv *conv, int64_t batch, const void *dz, const float *w,
+                                 void *dx, int accumulate)
 {
-    gpu_product product = gpu_product_data(self, pixels(conv, samples), conv->op.n, conv->patch, dz, w,
-                                           conv->direct ? dx : self->patches, conv->direct && accumulate);
-    BASE_TRY(gpu_blas_multiply(self->blas, self->stream, &product));
-    if (conv->direct)
-        return BASE_OK;
-    return gpu_launched(gpu_col2im(self->stream, self->type, &conv->op, samples, self->patches, dx, accumulate));
+    int done = 0;
+    if (conv->cudnn)
+        BASE_TRY(gpu_conv_cudnn_data(self, conv, batch, dz, dx, accumulate, &done));
+    for (int64_t from = 0, samples; from < batch && !done; from += samples) {
+        void *to = (void *)image_at(conv, dx, from);
+        samples = part_of(conv, batch, from);
+        gpu_product product =
+            gpu_product_data(self, pixels(conv, samples), conv->op.n, conv->patch, output_at(conv, dz, from), w,
+                             conv->direct ? to : self->patches, conv->direct && accumulate);
+        BASE_TRY(gpu_blas_multiply(self->blas, self->stream, &product));
+        if (!conv->direct)
+            BASE_TRY(
+                gpu_launched(gpu_col2im(self->stream, self->type, &conv->op, samples, self->patches, to, accumulate)));
+    }
+    return BASE_OK;
+}
+
+static base_status backward_weights(ops_context *self, ops_conv *conv, int64_t batch, const void *x, const void *dz,
+                                    float *dw)
+{
+    int done = 0;
+    if (conv->cudnn)
+        BASE_TRY(gpu_conv_cudnn_weights(self, conv, batch, x, dz, dw, &done));
+    for (int64_t from = 0, samples; from < batch && !done; from += samples) {
+        const void *patches;
+        samples = part_of(conv, batch, from);
+        BASE_TRY(make_patches(self, conv, samples, image_at(conv, x, from), &patches));
+        gpu_product product = gpu_product_weights(self, pixels(conv, samples), conv->op.n, conv->patch, patches,
+                                                  output_at(conv, dz, from), dw, from > 0);
+        BASE_TRY(gpu_blas_multiply(self->blas, self->stream, &product));
+    }
+    return BASE_OK;
 }
 
 base_status ops_conv2d_backward_gpu(ops_context *self, ops_conv *conv, int64_t batch, const void *x, const float *w,
@@ -130,15 +163,7 @@ base_status ops_conv2d_backward_gpu(ops_context *self, ops_conv *conv, int64_t b
     }
     BASE_TRY(gpu_launched(gpu_bias_activation_backward(self->stream, self->type, conv->op.activation,
                                                        pixels(conv, batch), n, y, z, dy, db, self->scratch)));
-    for (int64_t from = 0, samples; from < batch; from += samples) {
-        const void *patches, *dz = output_at(conv, dy, from);
-        samples = conv->samples < batch - from ? conv->samples : batch - from;
-        BASE_TRY(make_patches(self, conv, samples, image_at(conv, x, from), &patches));
-        gpu_product product =
-            gpu_product_weights(self, pixels(conv, samples), n, conv->patch, patches, dz, dw, from > 0);
-        BASE_TRY(gpu_blas_multiply(self->blas, self->stream, &product));
-        if (dx)
-            BASE_TRY(backward_data(self, conv, samples, dz, w, (void *)image_at(conv, dx, from), accumulate));
-    }
-    return BASE_OK;
+    if (dx)
+        BASE_TRY(backward_data(self, conv, batch, dy, w, dx, accumulate));
+    return backward_weights(self, conv, batch, x, dy, dw);
 }

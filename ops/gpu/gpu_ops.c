@@ -4,7 +4,9 @@
 #include "gpu_context.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { WORKSPACE_BYTES = 256 << 20 };
 
@@ -31,6 +33,7 @@ static base_status ops_open_gpu(const ops_options *options, ops_context **out)
         return BASE_FAIL(BASE_ERROR, "out of memory for the GPU's operations");
     *out = self;
     self->stream = gpu_stream_of(options->stream);
+    self->precision = options->precision;
     self->type = options->precision == OPS_BF16 ? GPU_BF16 : GPU_F32;
     self->patch_bytes_most = options->workspace_bytes ? options->workspace_bytes : WORKSPACE_BYTES;
     gpu_blas_describe(self->libraries, sizeof self->libraries);
@@ -49,9 +52,20 @@ static void ops_close_gpu(ops_context **out)
     release(self->patches);
     release(self->scratch);
     release(self->step);
+    gpu_cudnn_close(&self->cudnn);
     gpu_blas_close(&self->blas);
     free(self);
     *out = NULL;
+}
+
+void gpu_describe_libraries(char *text, size_t nbytes)
+{
+    char cudnn[32];
+    gpu_blas_describe(text, nbytes);
+    gpu_cudnn_describe(cudnn, sizeof cudnn);
+    const size_t used = strlen(text);
+    if (*cudnn)
+        snprintf(text + used, nbytes - used, ", %s", cudnn);
 }
 
 static const char *ops_libraries_gpu(const ops_context *self)

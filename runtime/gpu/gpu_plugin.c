@@ -1,5 +1,4 @@
 /* gpu_plugin.c: libddpt_gpu.so as the program sees it (run_plugin.h). */
-#include "gpu_blas.h"
 #include "gpu_device.h"
 #include "gpu_mark.h"
 #include "gpu_nccl.h"
@@ -40,7 +39,7 @@ static const run_plugin plugin = {.version = RUN_PLUGIN_VERSION,
                                   .name = "CUDA",
                                   .nccl = &gpu_nccl_table,
 #endif
-                                  .libraries = gpu_blas_describe,
+                                  .libraries = gpu_describe_libraries,
                                   .device = &gpu_device_table,
                                   .ops = &ops_gpu,
                                   .count = gpu_device_count,

@@ -1,12 +1,14 @@
-/* The GPU's slots for convolutions against references in double. */
+/* The GPU's slots for convolutions against references in double: by cuDNN where it is, and without it. */
 #include "gpu_layer_test.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
+/* Between them they meet all that the emulator's cuDNN has and has not (cudnn_emulated.h). */
 static const gpu_layer convs[] = {
     {{7, 5, 3, 4, 3, 3, 1, 1, 1, 1, OPS_RELU, 1}, 3, 0, 1, 0},
     {{8, 8, 8, 16, 3, 3, 1, 1, 0, 0, OPS_GELU, 1}, 2, 0, 1, 1},
@@ -159,6 +161,22 @@ static void kernels_that_do_not_fit(void **state)
     gpu_ops_test_close(&t);
 }
 
+static int without_cudnn(void **state)
+{
+    (void)state;
+    return setenv("DDPT_GPU_CUDNN", "0", 1);
+}
+
+static int with_cudnn_again(void **state)
+{
+    return gpu_test_end(state) | unsetenv("DDPT_GPU_CUDNN");
+}
+
+#define WITHOUT(test)                                                                                                  \
+    {                                                                                                                  \
+        "without cuDNN: " #test, test, without_cudnn, with_cudnn_again, NULL                                           \
+    }
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -167,6 +185,10 @@ int main(void)
         cmocka_unit_test_teardown(batches_and_weights_that_change, gpu_test_end),
         cmocka_unit_test_teardown(captured_steps, gpu_test_end),
         cmocka_unit_test_teardown(kernels_that_do_not_fit, gpu_test_end),
+        WITHOUT(convolutions),
+        WITHOUT(convolutions_in_parts),
+        WITHOUT(batches_and_weights_that_change),
+        WITHOUT(captured_steps),
     };
     return cmocka_run_group_tests(tests, gpu_test_begin_group, gpu_test_end_group);
 }
