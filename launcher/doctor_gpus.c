@@ -7,6 +7,7 @@
 static base_status describe_all(doctor_gpus *self, base_arena *arena)
 {
     BASE_TRY(run_plugin_load(&self->plugin));
+    self->plugin->libraries(self->libraries, sizeof self->libraries);
     BASE_TRY(self->plugin->count(&self->count));
     self->gpus = BASE_NEW_ARRAY(arena, run_plugin_gpu, self->count);
     if (!self->gpus)
@@ -73,8 +74,8 @@ void doctor_gpus_print(const doctor_gpus *self, FILE *to)
     if (self->count == 0)
         return;
     fprintf(to, "  back end     %s %d.%d, driver for up to %d.%d%s%s\n", self->plugin->name, self->gpus[0].runtime[0],
-            self->gpus[0].runtime[1], self->gpus[0].driver[0], self->gpus[0].driver[1],
-            *self->plugin->libraries ? ", " : "", self->plugin->libraries);
+            self->gpus[0].runtime[1], self->gpus[0].driver[0], self->gpus[0].driver[1], *self->libraries ? ", " : "",
+            self->libraries);
     char version[32];
     fprintf(to, "  NCCL         %s%s\n", self->nccl ? nccl_text(self, version) : "none: ", self->nccl_missing);
 }
@@ -104,8 +105,7 @@ json_t *doctor_gpus_json(const doctor_gpus *self)
     for (int i = 0; i < self->count; i++)
         json_array_append_new(gpus, gpu_json(self, i));
     json_object_set_new(json, "backend", self->plugin ? json_string(self->plugin->name) : json_null());
-    json_object_set_new(json, "libraries",
-                        self->plugin && *self->plugin->libraries ? json_string(self->plugin->libraries) : json_null());
+    json_object_set_new(json, "libraries", *self->libraries ? json_string(self->libraries) : json_null());
     json_object_set_new(json, "missing", *self->missing ? json_string(self->missing) : json_null());
     char version[32];
     json_object_set_new(json, "nccl", self->nccl ? json_string(nccl_text(self, version)) : json_null());

@@ -14,6 +14,7 @@ typedef struct doctor_gpus {
     int nccl;                 /* its version, 22809 for 2.28.9; 0: it is not there */
     char nccl_missing[512];   /* why, and what to do; "" where it is there, or there are no GPUs */
     const run_plugin *plugin; /* NULL: not loaded */
+    char libraries[128];      /* of the plug-in; "" where it is not loaded */
     int count;
     run_plugin_gpu *gpus; /* (count) */
 } doctor_gpus;

@@ -198,10 +198,10 @@ typedef struct ops_table {
     void (*conv2d_destroy)(ops_conv **conv);
     base_status (*conv2d_forward)(ops_context *self, ops_conv *conv, int64_t batch, const void *x, const float *w,
                                   const float *b, void *y, void *z);
-    /* dy (B, OH, OW, N) is overwritten with the gradient before the activation, dz; dx (B, H, W, C) or NULL. dw (KH,
-     * KW, C, N) and db (N) or NULL: where `wide_sums` is 1, sums over samples in double of each sample's gradient in
-     * float, so that how samples are shared among ranks does not show; else floats. w is not read once dw and db are
-     * complete. */
+    /* After the forward pass that gave y and z, with its w: a back end may keep what that pass made of w. dy (B, OH,
+     * OW, N) is overwritten with the gradient before the activation, dz; dx (B, H, W, C) or NULL. dw (KH, KW, C, N) and
+     * db (N) or NULL: where `wide_sums` is 1, sums over samples in double of each sample's gradient in float, so that
+     * how samples are shared among ranks does not show; else floats. w is not read once dw and db are complete. */
     base_status (*conv2d_backward)(ops_context *self, ops_conv *conv, int64_t batch, const void *x, const float *w,
                                    const void *y, const void *z, void *dy, void *dw, void *db, void *dx,
                                    int accumulate);

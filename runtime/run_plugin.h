@@ -12,7 +12,7 @@
 #include <stddef.h>
 
 /* Grows with every change of what stands here or in the tables: plug-in and program belong to the same build. */
-enum { RUN_PLUGIN_VERSION = 8 };
+enum { RUN_PLUGIN_VERSION = 9 };
 
 enum { RUN_PLUGIN_BUS = 32 }; /* room for an address as "0000:17:00.0", as in /sys/bus/pci/devices */
 
@@ -26,8 +26,9 @@ typedef struct run_plugin_gpu {
 
 typedef struct run_plugin {
     int version;
-    const char *name;      /* "CUDA", "HIP" */
-    const char *libraries; /* what it computes with, for people: "cuBLASLt 13.1, NCCL 2.28.9" */
+    const char *name; /* "CUDA", "HIP" */
+    /* What it computes with, for people: "cuBLASLt 13.1, cuDNN 9.19"; may load some of it. */
+    void (*libraries)(char *text, size_t nbytes);
     const base_device_table *device;
     const ops_table *ops;
     const comm_nccl_table *nccl; /* NULL: none */

@@ -7,19 +7,22 @@
 #define GPU_CONTEXT_H
 
 #include "gpu_blas.h"
+#include "gpu_cudnn.h"
 #include "gpu_device.h"
 #include "gpu_kernels.h"
 #include "gpu_small.h"
 
 struct ops_context {
     gpuStream_t stream;
+    ops_precision precision;
     gpu_type type; /* of the tensors */
     gpu_blas *blas;
     uint32_t *arrivals; /* of gpu_small, GPU_SMALL_TILES; NULL: all products are the library's */
-    int exact;          /* products of fp32, not TF32 */
+    gpu_cudnn *cudnn;   /* once it was sought; NULL: not in use */
+    int cudnn_sought;
     ops_step *step; /* in device memory */
     float *scratch; /* GPU_SCRATCH_FLOATS; of the running slot */
-    void *patches;  /* a convolution's, of `patch_bytes`; of the running slot */
+    void *patches;  /* a convolution's, or what cuDNN works in, of `patch_bytes`; of the running slot */
     size_t patch_bytes, patch_bytes_most;
     const float *params; /* bound ones */
     int64_t param_count;
@@ -50,6 +53,10 @@ base_status gpu_layer_forward(ops_context *self, ops_activation activation, cons
 
 /* The dropout of a fusion for the kernels, in *drop; NULL where it has none. */
 const gpu_drop *gpu_drop_of(const ops_context *self, const ops_fusion *fusion, gpu_drop *drop);
+
+/* Are ddpt's own products in use (gpu_small, gpu_implicit), and are they those of fp32, not TF32? */
+int gpu_owns_products(const ops_context *self);
+int gpu_is_exact(const ops_context *self);
 
 /* Slots of other files. */
 base_status ops_gemm_gpu(ops_context *self, int trans_a, int trans_b, int64_t m, int64_t n, int64_t k, const void *a,

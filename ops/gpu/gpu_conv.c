@@ -1,18 +1,12 @@
-/* gpu_conv.c: convolution as products with the patches of the image (gpu_im2col), for as many samples at a time as
- * their patches fit into a bounded memory. A 1x1 kernel's patches are the image itself.
+/* gpu_conv.c: convolutions: of floats by implicit products; else by cuDNN where it takes them; else as products with
+ * the patches of the image (gpu_im2col), for as many samples at a time as their patches fit into a bounded memory. A
+ * 1x1 kernel's patches are the image itself, and cuDNN is not asked.
  */
-#include "gpu_context.h"
+#include "gpu_conv.h"
+
+#include "gpu_implicit.h"
 
 #include <stdlib.h>
-
-struct ops_conv {
-    ops_context *context;
-    ops_conv2d op;
-    int64_t oh, ow;
-    int64_t patch;   /* elements of one: KH KW C */
-    int64_t samples; /* whose patches are there at a time */
-    int direct;      /* x itself is the patches */
-};
 
 static int64_t pixels(const ops_conv *conv, int64_t samples)
 {
@@ -48,12 +42,21 @@ static base_status make_ready(ops_conv *self, int64_t max_batch)
                    op->pad_w == 0;
     int64_t most = max_batch > 0 ? max_batch : 1;
     self->samples = most;
-    if (self->direct)
+    self->own = gpu_owns_products(self->context) && gpu_implicit_can(op, most);
+    self->own_data = self->own && gpu_implicit_can_data(op);
+    if (self->own)
+        BASE_TRY(reserve(self->context, gpu_implicit_bytes(op)));
+    if (self->direct || (self->own && (self->own_data || !op->wants_dx)))
         return BASE_OK;
+    if (!self->own)
+        BASE_TRY(gpu_conv_cudnn_create(self->context, op, &self->cudnn));
     int64_t sample_bytes = pixels(self, 1) * self->patch * (self->context->type == GPU_BF16 ? 2 : 4);
     int64_t room = (int64_t)self->context->patch_bytes_most / sample_bytes;
     self->samples = room < 1 ? 1 : room < most ? room : most;
-    return reserve(self->context, (size_t)(self->samples * sample_bytes));
+    self->cudnn_bytes = (size_t)(self->samples * sample_bytes);
+    if (self->cudnn && self->cudnn_bytes < gpu_conv_cudnn_bytes(self->context, self))
+        self->cudnn_bytes = gpu_conv_cudnn_bytes(self->context, self);
+    return reserve(self->context, self->cudnn_bytes);
 }
 
 base_status ops_conv2d_create_gpu(ops_context *self, const ops_conv2d *op, int64_t max_batch, ops_conv **conv)
@@ -70,6 +73,9 @@ base_status ops_conv2d_create_gpu(ops_context *self, const ops_conv2d *op, int64
 
 void ops_conv2d_destroy_gpu(ops_conv **conv)
 {
+    if (!*conv)
+        return;
+    gpu_conv_cudnn_destroy((*conv)->context, &(*conv)->cudnn);
     free(*conv);
     *conv = NULL;
 }
@@ -94,12 +100,37 @@ static void *output_at(const ops_conv *conv, const void *y, int64_t sample)
     return y ? gpu_at(conv->context, y, pixels(conv, sample) * conv->op.n) : NULL;
 }
 
+static int64_t part_of(const ops_conv *conv, int64_t batch, int64_t from)
+{
+    return conv->samples < batch - from ? conv->samples : batch - from;
+}
+
+/* Bias and relu ride on the product; other activations take a pass of their own. */
+static base_status own_forward(ops_context *self, const ops_conv *conv, int64_t batch, const void *x, const float *w,
+                               const float *b, void *y, void *z)
+{
+    const ops_activation activation = conv->op.activation;
+    const int rides = activation == OPS_RELU || activation == OPS_IDENTITY;
+    void *product = ops_activation_keeps_input(activation) ? z : y;
+    BASE_TRY(gpu_launched(gpu_implicit_forward(self->stream, gpu_is_exact(self), &conv->op, batch, x, w, b,
+                                               activation == OPS_RELU, product)));
+    if (rides)
+        return BASE_OK;
+    return gpu_launched(
+        gpu_activation_forward(self->stream, self->type, activation, pixels(conv, batch) * conv->op.n, product, y));
+}
+
 base_status ops_conv2d_forward_gpu(ops_context *self, ops_conv *conv, int64_t batch, const void *x, const float *w,
                                    const float *b, void *y, void *z)
 {
-    for (int64_t from = 0, samples; from < batch; from += samples) {
+    int done = 0;
+    if (conv->own)
+        return batch > 0 ? own_forward(self, conv, batch, x, w, b, y, z) : BASE_OK;
+    if (batch > 0 && conv->cudnn)
+        BASE_TRY(gpu_conv_cudnn_forward(self, conv, batch, x, w, b, y, z, &done));
+    for (int64_t from = 0, samples; from < batch && !done; from += samples) {
         const void *patches;
-        samples = conv->samples < batch - from ? conv->samples : batch - from;
+        samples = part_of(conv, batch, from);
         BASE_TRY(make_patches(self, conv, samples, image_at(conv, x, from), &patches));
         BASE_TRY(gpu_layer_forward(self, conv->op.activation, NULL, pixels(conv, samples), conv->op.n, conv->patch,
                                    patches, w, b, output_at(conv, y, from), output_at(conv, z, from)));
@@ -107,16 +138,52 @@ base_status ops_conv2d_forward_gpu(ops_context *self, ops_conv *conv, int64_t ba
     return BASE_OK;
 }
 
-/* dx of some samples. Their patches' gradients take the place of the patches. */
-static base_status backward_data(ops_context *self, const ops_conv *conv, int64_t samples, const void *dz,
+/* The gradients of patches are made in the place of patches. */
+static base_status backward_data(ops_context *self, ops_conv *conv, int64_t batch, const void *x, const void *dz,
                                  const float *w, void *dx, int accumulate)
 {
-    gpu_product product = gpu_product_data(self, pixels(conv, samples), conv->op.n, conv->patch, dz, w,
-                                           conv->direct ? dx : self->patches, conv->direct && accumulate);
-    BASE_TRY(gpu_blas_multiply(self->blas, self->stream, &product));
-    if (conv->direct)
+    const float gate = conv->op.fusion.gate;
+    int done = 0;
+    if (conv->own_data)
+        return gpu_launched(
+            gpu_implicit_data(self->stream, gpu_is_exact(self), &conv->op, batch, dz, w, gate, x, dx, accumulate));
+    if (conv->cudnn)
+        BASE_TRY(gpu_conv_cudnn_data(self, conv, batch, dz, dx, accumulate, &done));
+    for (int64_t from = 0, samples; from < batch && !done; from += samples) {
+        void *to = (void *)image_at(conv, dx, from);
+        samples = part_of(conv, batch, from);
+        gpu_product product =
+            gpu_product_data(self, pixels(conv, samples), conv->op.n, conv->patch, output_at(conv, dz, from), w,
+                             conv->direct ? to : self->patches, conv->direct && accumulate);
+        BASE_TRY(gpu_blas_multiply(self->blas, self->stream, &product));
+        if (!conv->direct)
+            BASE_TRY(
+                gpu_launched(gpu_col2im(self->stream, self->type, &conv->op, samples, self->patches, to, accumulate)));
+    }
+    if (gate == 0.0f)
         return BASE_OK;
-    return gpu_launched(gpu_col2im(self->stream, self->type, &conv->op, samples, self->patches, dx, accumulate));
+    return gpu_launched(gpu_gate(self->stream, self->type, batch * conv->op.h * conv->op.w * conv->op.c, gate, x, dx));
+}
+
+/* db: of implicit products alone, which have it by the way. */
+static base_status backward_weights(ops_context *self, ops_conv *conv, int64_t batch, const void *x, const void *dz,
+                                    float *dw, float *db)
+{
+    int done = 0;
+    if (conv->own)
+        return gpu_launched(
+            gpu_implicit_weights(self->stream, gpu_is_exact(self), &conv->op, batch, x, dz, dw, db, self->patches));
+    if (conv->cudnn)
+        BASE_TRY(gpu_conv_cudnn_weights(self, conv, batch, x, dz, dw, &done));
+    for (int64_t from = 0, samples; from < batch && !done; from += samples) {
+        const void *patches;
+        samples = part_of(conv, batch, from);
+        BASE_TRY(make_patches(self, conv, samples, image_at(conv, x, from), &patches));
+        gpu_product product = gpu_product_weights(self, pixels(conv, samples), conv->op.n, conv->patch, patches,
+                                                  output_at(conv, dz, from), dw, from > 0);
+        BASE_TRY(gpu_blas_multiply(self->blas, self->stream, &product));
+    }
+    return BASE_OK;
 }
 
 base_status ops_conv2d_backward_gpu(ops_context *self, ops_conv *conv, int64_t batch, const void *x, const float *w,
@@ -130,19 +197,8 @@ base_status ops_conv2d_backward_gpu(ops_context *self, ops_conv *conv, int64_t b
     }
     const ops_activation activation = conv->op.fusion.dz_given ? OPS_IDENTITY : conv->op.activation;
     BASE_TRY(gpu_launched(gpu_bias_activation_backward(self->stream, self->type, activation, pixels(conv, batch), n, y,
-                                                       z, dy, db, self->scratch)));
-    for (int64_t from = 0, samples; from < batch; from += samples) {
-        const void *patches, *dz = output_at(conv, dy, from);
-        samples = conv->samples < batch - from ? conv->samples : batch - from;
-        BASE_TRY(make_patches(self, conv, samples, image_at(conv, x, from), &patches));
-        gpu_product product =
-            gpu_product_weights(self, pixels(conv, samples), n, conv->patch, patches, dz, dw, from > 0);
-        BASE_TRY(gpu_blas_multiply(self->blas, self->stream, &product));
-        if (dx)
-            BASE_TRY(backward_data(self, conv, samples, dz, w, (void *)image_at(conv, dx, from), accumulate));
-    }
-    if (!dx || conv->op.fusion.gate == 0.0f)
-        return BASE_OK;
-    return gpu_launched(
-        gpu_gate(self->stream, self->type, batch * conv->op.h * conv->op.w * conv->op.c, conv->op.fusion.gate, x, dx));
+                                                       z, dy, conv->own ? NULL : db, self->scratch)));
+    if (dx)
+        BASE_TRY(backward_data(self, conv, batch, x, dy, w, dx, accumulate));
+    return backward_weights(self, conv, batch, x, dy, dw, db);
 }

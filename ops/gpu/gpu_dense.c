@@ -101,7 +101,7 @@ static gpu_epilogue epilogue_of(ops_activation activation, const float *b)
 /* 1 where gpu_small takes the product; *small is it, without what comes before and after. */
 static int is_small(const ops_context *self, const gpu_product *p, gpu_small *small)
 {
-    if (!self->arrivals || p->type != GPU_F32)
+    if (!gpu_owns_products(self))
         return 0;
     *small = (gpu_small){.trans_a = p->trans_a,
                          .trans_b = p->trans_b,
@@ -120,7 +120,8 @@ static int is_small(const ops_context *self, const gpu_product *p, gpu_small *sm
 
 static base_status multiply_small(const ops_context *self, int count, const gpu_small *products)
 {
-    return gpu_launched(gpu_small_multiply(self->stream, self->exact, count, products, self->scratch, self->arrivals));
+    return gpu_launched(
+        gpu_small_multiply(self->stream, gpu_is_exact(self), count, products, self->scratch, self->arrivals));
 }
 
 /* ---- layers ---- */

@@ -91,6 +91,10 @@ gpuError_t gpu_im2col(gpuStream_t stream, gpu_type type, const ops_conv2d *op, i
                       void *columns);
 gpuError_t gpu_col2im(gpuStream_t stream, gpu_type type, const ops_conv2d *op, int64_t batch, const void *columns,
                       void *dx, int accumulate);
+/* to (columns, rows) = from (rows, columns) transposed; the second from `type` to float. */
+gpuError_t gpu_transpose(gpuStream_t stream, gpu_type type, int64_t rows, int64_t columns, const void *from, void *to);
+gpuError_t gpu_transpose_to_float(gpuStream_t stream, gpu_type type, int64_t rows, int64_t columns, const void *from,
+                                  float *to);
 
 /* ---- batch normalisation ---- */
 

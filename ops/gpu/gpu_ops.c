@@ -4,6 +4,7 @@
 #include "gpu_context.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,12 +26,22 @@ static void release(void *memory)
         gpuFree(memory);
 }
 
-/* DDPT_GPU_SMALL=0 leaves all products to the library. */
-static base_status prepare_small(ops_context *self)
+int gpu_owns_products(const ops_context *self)
+{
+    return self->arrivals != NULL;
+}
+
+int gpu_is_exact(const ops_context *self)
+{
+    return self->precision == OPS_FP32;
+}
+
+/* DDPT_GPU_OWN=0 leaves all products to the libraries; those of bfloat16 are theirs anyway. */
+static base_status prepare_own_products(ops_context *self)
 {
     const size_t nbytes = GPU_SMALL_TILES * sizeof *self->arrivals;
-    const char *wish = getenv("DDPT_GPU_SMALL");
-    if (wish && strcmp(wish, "0") == 0)
+    const char *wish = getenv("DDPT_GPU_OWN");
+    if (self->type != GPU_F32 || (wish && strcmp(wish, "0") == 0))
         return BASE_OK;
     BASE_TRY(allocate((void **)&self->arrivals, nbytes));
     return gpu_launched(gpuMemsetAsync(self->arrivals, 0, nbytes, self->stream));
@@ -43,13 +54,13 @@ static base_status ops_open_gpu(const ops_options *options, ops_context **out)
         return BASE_FAIL(BASE_ERROR, "out of memory for the GPU's operations");
     *out = self;
     self->stream = gpu_stream_of(options->stream);
+    self->precision = options->precision;
     self->type = options->precision == OPS_BF16 ? GPU_BF16 : GPU_F32;
-    self->exact = options->precision == OPS_FP32;
     self->patch_bytes_most = options->workspace_bytes ? options->workspace_bytes : WORKSPACE_BYTES;
     gpu_blas_describe(self->libraries, sizeof self->libraries);
     BASE_TRY(gpu_blas_open(options->precision, &self->blas));
     BASE_TRY(allocate((void **)&self->step, sizeof *self->step));
-    BASE_TRY(prepare_small(self));
+    BASE_TRY(prepare_own_products(self));
     return allocate((void **)&self->scratch, GPU_SCRATCH_FLOATS * sizeof(float));
 }
 
@@ -64,9 +75,20 @@ static void ops_close_gpu(ops_context **out)
     release(self->scratch);
     release(self->arrivals);
     release(self->step);
+    gpu_cudnn_close(&self->cudnn);
     gpu_blas_close(&self->blas);
     free(self);
     *out = NULL;
+}
+
+void gpu_describe_libraries(char *text, size_t nbytes)
+{
+    char cudnn[32];
+    gpu_blas_describe(text, nbytes);
+    gpu_cudnn_describe(cudnn, sizeof cudnn);
+    const size_t used = strlen(text);
+    if (*cudnn)
+        snprintf(text + used, nbytes - used, ", %s", cudnn);
 }
 
 static const char *ops_libraries_gpu(const ops_context *self)

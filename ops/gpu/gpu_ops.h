@@ -10,4 +10,7 @@
 
 extern const ops_table ops_gpu;
 
+/* "cuBLASLt 13.1, cuDNN 9.19": what there is; a context's slot says what it uses. Looks for cuDNN. */
+void gpu_describe_libraries(char *text, size_t nbytes);
+
 #endif

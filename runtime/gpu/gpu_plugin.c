@@ -1,5 +1,4 @@
 /* gpu_plugin.c: libddpt_gpu.so as the program sees it (run_plugin.h). */
-#include "gpu_blas.h"
 #include "gpu_device.h"
 #include "gpu_mark.h"
 #include "gpu_nccl.h"
@@ -30,8 +29,6 @@ static base_status describe(int index, run_plugin_gpu *gpu)
     return BASE_OK;
 }
 
-static char libraries[128];
-
 static const run_plugin plugin = {.version = RUN_PLUGIN_VERSION,
 #if defined(DDPT_GPU_HIP)
                                   .name = "HIP",
@@ -42,7 +39,7 @@ static const run_plugin plugin = {.version = RUN_PLUGIN_VERSION,
                                   .name = "CUDA",
                                   .nccl = &gpu_nccl_table,
 #endif
-                                  .libraries = libraries,
+                                  .libraries = gpu_describe_libraries,
                                   .device = &gpu_device_table,
                                   .ops = &ops_gpu,
                                   .count = gpu_device_count,
@@ -58,6 +55,5 @@ const run_plugin *ddpt_plugin(int version, const base_services *services)
     if (version != RUN_PLUGIN_VERSION)
         return NULL;
     base_services_connect(services);
-    gpu_blas_describe(libraries, sizeof libraries);
     return &plugin;
 }

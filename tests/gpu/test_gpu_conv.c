@@ -1,4 +1,4 @@
-/* Patches of images as a matrix and their sum back, against loops over all taps. */
+/* Patches of images as a matrix and their sum back, against loops over all taps; matrices transposed. */
 #include "gpu_test.h"
 
 #include <setjmp.h>
@@ -110,11 +110,39 @@ static void patches_back(void **state)
     run_cases(col2im_case);
 }
 
+static void transpose_case(gpu_type type, int64_t rows, int64_t columns)
+{
+    uint64_t state = 41;
+    const int64_t count = rows * columns;
+    float *x;
+    void *from = gpu_test_random(type, &state, count, -1.0, 1.0, &x), *to = gpu_test_tensor(type, count);
+    float *wide = gpu_test_tensor(GPU_F32, count);
+    double *want = gpu_test_host((size_t)count * sizeof *want);
+    for (int64_t i = 0; i < count; i++)
+        want[i % columns * rows + i / columns] = (double)x[i];
+    GPU_TEST(gpu_transpose(gpu_test_stream, type, rows, columns, from, to));
+    gpu_test_near_within("transposed", type, to, want, count, 0.0);
+    GPU_TEST(gpu_transpose_to_float(gpu_test_stream, type, rows, columns, from, wide));
+    gpu_test_near_within("transposed to float", GPU_F32, wide, want, count, 0.0);
+    gpu_test_end(NULL);
+}
+
+static void transposed(void **state)
+{
+    (void)state;
+    static const int64_t sizes[][2] = {{1, 1},   {0, 3},   {3, 0},   {9, 32},   {32, 32},
+                                       {33, 31}, {1, 200}, {200, 1}, {288, 64}, {150, 161}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        for (gpu_type type = GPU_F32; type <= GPU_BF16; type++)
+            transpose_case(type, sizes[i][0], sizes[i][1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(patches, gpu_test_end),
         cmocka_unit_test_teardown(patches_back, gpu_test_end),
+        cmocka_unit_test_teardown(transposed, gpu_test_end),
     };
     return cmocka_run_group_tests(tests, gpu_test_begin_group, gpu_test_end_group);
 }

@@ -48,9 +48,14 @@ static base_status load_nccl(int *version)
 
 static const comm_nccl_table nccl = {.load = load_nccl};
 
+static void describe_libraries(char *text, size_t nbytes)
+{
+    snprintf(text, nbytes, "cuBLASLt 13.1");
+}
+
 static const run_plugin plugin = {.version = RUN_PLUGIN_VERSION,
                                   .name = "CUDA",
-                                  .libraries = "cuBLASLt 13.1",
+                                  .libraries = describe_libraries,
                                   .nccl = &nccl,
                                   .count = count,
                                   .locate = locate,
