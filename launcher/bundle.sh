@@ -58,6 +58,11 @@ pack_ucx()
         ln -s "$(basename "$module")" "${module%.0}"
         pack_libraries "$module"
     done
+    # Some are also libraries that another module needs.
+    for module in "$top"/lib/ucx/*.so.0; do
+        library=$(basename "$module")
+        [ ! -e "$top/lib/$library" ] || ln -sf "../$library" "$module"
+    done
 }
 
 # The launcher, and the helper that Hydra starts from its own folder.
@@ -84,7 +89,7 @@ cp -r "$build/tests" "$top/build/tests"
 find "$top/build/tests" -mindepth 1 \( -type d -o ! -perm -u+x ! -name '*.so' \) -prune -exec rm -rf {} +
 # What runs on the GPU itself (test_device NAME) need not run on an emulated one as well.
 if [ -e "$top/build/tests/test_device" ]; then
-    for test in $("$build/tests/test_device" --list); do rm -f "$top/build/tests/test_gpu_$test"; done
+    for test in $("$build/tests/test_device" --list) cudnn emulator; do rm -f "$top/build/tests/test_gpu_$test"; done
 fi
 for file in "$top"/build/tests/*; do
     [ ! -e "$file" ] || pack_libraries "$file"
