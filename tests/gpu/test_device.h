@@ -5,7 +5,7 @@
 
 #define TEST_DEVICE_ALL(X)                                                                                             \
     X(elementwise)                                                                                                     \
-    X(bias) X(dropout) X(pool) X(conv) X(norm) X(loss) X(optim) X(small) X(implicit) X(ops) X(ops_layer) X(ops_conv)   \
+    X(bias) X(dropout) X(pool) X(conv) X(norm) X(loss) X(optim) X(small) X(implicit) X(ops) X(ops_layer) X(ops_conv) X(ops_fusion)   \
         X(ops_step)
 
 #define TEST_DEVICE_DECLARE(name) int test_gpu_##name##_main(void);
