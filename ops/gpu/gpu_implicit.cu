@@ -48,8 +48,8 @@ gpuError_t gpu_implicit_weights(gpuStream_t, int, const ops_conv2d *, int64_t, c
 
 #else
 
+#include "gpu_gather.cuh"
 #include "gpu_product.cuh"
-#include "gpu_window.cuh"
 
 namespace
 {
@@ -68,63 +68,11 @@ constexpr int64_t BLOCKS_WANTED = 6, CHUNKS_LEAST = 2;
 constexpr int64_t BLOCKS_WANTED = 132, CHUNKS_LEAST = 16;
 #endif
 
-/* An image whose taps are gathered. */
-struct gathered {
-    const float *at;
-    int h, w, channels, kernel_w, depth; /* depth: taps times channels */
-    int direction;                       /* a later tap is further down and right: 1, or up and left: -1 */
-    gpu_divisor by_channels, by_kernel_w;
-};
-
-/* The pixels that are computed, and where the first tap of each lies in the image. */
-struct pixels {
-    int64_t count;
-    gpu_divisor by_sample, by_line; /* pixels of them */
-    int stride_h, stride_w, shift_h, shift_w;
-};
-
-/* The first tap of a pixel: its place, which may be outside, and its number in the image. */
-struct spot {
-    int base, y, x;
-};
-
-struct tap {
-    int y, x, channel;
-    bool there;
-};
-
-__device__ __forceinline__ spot spot_of(const gathered &from, const pixels &p, int64_t pixel)
-{
-    if (pixel >= p.count)
-        return spot{0, -(1 << 28), 0}; /* whatever the tap, outside */
-    const uint32_t sample = gpu_divide((uint32_t)pixel, p.by_sample), rest = (uint32_t)pixel - sample * p.by_sample.d;
-    const uint32_t line = gpu_divide(rest, p.by_line), column = rest - line * p.by_line.d;
-    spot s = {0, (int)line * p.stride_h + p.shift_h, (int)column * p.stride_w + p.shift_w};
-    s.base = (((int)sample * from.h + s.y) * from.w + s.x) * from.channels;
-    return s;
-}
-
-__device__ __forceinline__ tap tap_of(const gathered &from, int64_t depth)
-{
-    const uint32_t place = gpu_divide((uint32_t)depth, from.by_channels), y = gpu_divide(place, from.by_kernel_w);
-    return tap{(int)y, (int)(place - y * from.by_kernel_w.d), (int)((uint32_t)depth - place * from.by_channels.d),
-               depth < from.depth};
-}
-
-/* V channels of a tap of a pixel, or zeros. */
-template <int V> __device__ __forceinline__ void load_tap(const gathered &from, const spot &s, const tap &t, float *to)
-{
-    const int y = s.y + from.direction * t.y, x = s.x + from.direction * t.x;
-    const bool there = t.there && (unsigned)y < (unsigned)from.h && (unsigned)x < (unsigned)from.w;
-    const int offset = s.base + from.direction * (t.y * from.w + t.x) * from.channels + t.channel;
-    gpu_copy_async<4 * V>(to, from.at + (there ? offset : 0), there ? 4 * V : 0);
-}
-
 /* ---- forward and data ---- */
 
 struct image_work {
-    gathered a;
-    pixels rows;
+    gpu_gathered a;
+    gpu_pixels rows;
     const float *w;
     int64_t n, channels; /* N and C of w */
     bool wide;           /* w's rows are loaded by 16 bytes */
@@ -150,23 +98,23 @@ __device__ __forceinline__ void load_weights(const image_work &work, int64_t n0,
 /* A thread loads the same channels of the same rows in every chunk. */
 template <typename S, int V, bool DATA> struct image_loader {
     static constexpr int PACKS = BK / V, STEP = THREADS / PACKS, ROWS = TM / STEP;
-    spot spots[ROWS];
+    gpu_spot spots[ROWS];
 
     __device__ __forceinline__ void begin(const image_work &work, int64_t m0)
     {
 #pragma unroll
         for (int r = 0; r < ROWS; r++)
-            spots[r] = spot_of(work.a, work.rows, m0 + (int)threadIdx.x / PACKS + r * STEP);
+            spots[r] = gpu_spot_of(work.a, work.rows, m0 + (int)threadIdx.x / PACKS + r * STEP);
     }
 
     __device__ __forceinline__ void load(const image_work &work, int64_t n0, int chunk, float *stage) const
     {
         const int64_t k0 = (int64_t)chunk * BK;
         const int column = (int)threadIdx.x % PACKS * V;
-        const tap t = tap_of(work.a, k0 + column);
+        const gpu_tap t = gpu_tap_of(work.a, k0 + column);
 #pragma unroll
         for (int r = 0; r < ROWS; r++)
-            load_tap<V>(work.a, spots[r], t, stage + ((int)threadIdx.x / PACKS + r * STEP) * S::A_ROW + column);
+            gpu_load_tap<V>(work.a, spots[r], t, stage + ((int)threadIdx.x / PACKS + r * STEP) * S::A_ROW + column);
         if constexpr (DATA)
             load_weights<S, V>(work, n0, k0, stage + S::A_FLOATS);
         else
@@ -205,8 +153,8 @@ __global__ void __launch_bounds__(THREADS) image_kernel(const image_work work)
 /* ---- weights ---- */
 
 struct weights_work {
-    gathered a;
-    pixels rows;
+    gpu_gathered a;
+    gpu_pixels rows;
     gpu_matrix dz;
     int64_t n;
     int tiles_n, chunks, chunks_a_part;
@@ -216,15 +164,16 @@ struct weights_work {
 
 /* A thread loads the same channels of a tap in every chunk. */
 template <typename S, int V>
-__device__ __forceinline__ void load_pixels(const weights_work &work, const tap &t, int64_t n0, int chunk, float *stage)
+__device__ __forceinline__ void load_pixels(const weights_work &work, const gpu_tap &t, int64_t n0, int chunk,
+                                            float *stage)
 {
     constexpr int PACKS = TM / V, STEP = THREADS / PACKS, ROWS = BK / STEP;
     const int64_t k0 = (int64_t)chunk * BK;
 #pragma unroll
     for (int r = 0; r < ROWS; r++) {
         const int row = (int)threadIdx.x / PACKS + r * STEP;
-        load_tap<V>(work.a, spot_of(work.a, work.rows, k0 + row), t,
-                    stage + row * S::AT_ROW + (int)threadIdx.x % PACKS * V);
+        gpu_load_tap<V>(work.a, gpu_spot_of(work.a, work.rows, k0 + row), t,
+                        stage + row * S::AT_ROW + (int)threadIdx.x % PACKS * V);
     }
     gpu_load_tile<THREADS, BK, S::TN, S::B_ROW>(work.dz, k0, n0, stage + S::A_FLOATS);
 }
@@ -238,7 +187,7 @@ __global__ void __launch_bounds__(THREADS) weights_kernel(const weights_work wor
     const int first = (int)blockIdx.y * work.chunks_a_part;
     const int end = first + work.chunks_a_part < work.chunks ? first + work.chunks_a_part : work.chunks;
     const bool sums_columns = work.db && m0 == 0 && threadIdx.x < S::TN;
-    const tap t = tap_of(work.a, m0 + (int)threadIdx.x % (TM / V) * V);
+    const gpu_tap t = gpu_tap_of(work.a, m0 + (int)threadIdx.x % (TM / V) * V);
     gpu_product_sums<S> sums = {};
     float columns = 0.0f;
     for (int chunk = first; chunk < first + STAGES - 1; chunk++) {
@@ -289,45 +238,6 @@ struct join_op {
 
 /* ---- launches ---- */
 
-constexpr int64_t COUNT_MAX = (int64_t)1 << 30; /* of elements and pixels, so that they are counted in 32 bits */
-
-void sides_of(const ops_conv2d *op, int64_t *oh, int64_t *ow)
-{
-    *oh = (op->h + 2 * op->pad_h - op->kernel_h) / op->stride_h + 1;
-    *ow = (op->w + 2 * op->pad_w - op->kernel_w) / op->stride_w + 1;
-}
-
-gathered gathered_of(const ops_conv2d *op, const float *at, int64_t h, int64_t w, int64_t channels, int direction)
-{
-    return gathered{at,
-                    (int)h,
-                    (int)w,
-                    (int)channels,
-                    (int)op->kernel_w,
-                    (int)(op->kernel_h * op->kernel_w * channels),
-                    direction,
-                    gpu_divisor_of(channels),
-                    gpu_divisor_of(op->kernel_w)};
-}
-
-pixels pixels_of(int64_t batch, int64_t h, int64_t w)
-{
-    pixels p = {batch * h * w, gpu_divisor_of(h * w), gpu_divisor_of(w), 1, 1, 0, 0};
-    return p;
-}
-
-pixels outputs_of(const ops_conv2d *op, int64_t batch)
-{
-    int64_t oh, ow;
-    sides_of(op, &oh, &ow);
-    pixels p = pixels_of(batch, oh, ow);
-    p.stride_h = (int)op->stride_h;
-    p.stride_w = (int)op->stride_w;
-    p.shift_h = -(int)op->pad_h;
-    p.shift_w = -(int)op->pad_w;
-    return p;
-}
-
 bool is_wide(int64_t channels, const void *at)
 {
     return channels % 4 == 0 && (uintptr_t)at % 16 == 0;
@@ -362,7 +272,7 @@ cut cut_of(const ops_conv2d *op, int64_t batch)
     cut c;
     c.tiles_n = gpu_ceil_div(op->n, op->n <= narrow_shape::TN ? narrow_shape::TN : wide_shape::TN);
     c.parts_most = gpu_ceil_div(BLOCKS_WANTED, gpu_ceil_div(op->kernel_h * op->kernel_w * op->c, TM) * c.tiles_n);
-    c.chunks = gpu_ceil_div(outputs_of(op, batch).count, BK);
+    c.chunks = gpu_ceil_div(gpu_outputs_of(op, batch).count, BK);
     const int64_t worthwhile = gpu_ceil_div(c.chunks, CHUNKS_LEAST);
     c.chunks_a_part = gpu_ceil_div(c.chunks, c.parts_most < worthwhile ? c.parts_most : worthwhile);
     c.parts = gpu_ceil_div(c.chunks, c.chunks_a_part);
@@ -390,10 +300,10 @@ template <typename S> gpuError_t weights_launch(gpuStream_t stream, int exact, c
 int gpu_implicit_can(const ops_conv2d *op, int64_t max_batch)
 {
     int64_t oh, ow;
-    sides_of(op, &oh, &ow);
+    gpu_output_sides(op, &oh, &ow);
     const int64_t batch = max_batch > 0 ? max_batch : 1;
-    return batch <= COUNT_MAX / (op->h * op->w * op->c) && batch <= COUNT_MAX / (oh * ow * op->n) &&
-           op->kernel_h * op->kernel_w <= COUNT_MAX / (op->c * op->n);
+    return batch <= GPU_GATHER_MAX / (op->h * op->w * op->c) && batch <= GPU_GATHER_MAX / (oh * ow * op->n) &&
+           op->kernel_h * op->kernel_w <= GPU_GATHER_MAX / (op->c * op->n);
 }
 
 int gpu_implicit_can_data(const ops_conv2d *op)
@@ -410,8 +320,8 @@ gpuError_t gpu_implicit_forward(gpuStream_t stream, int exact, const ops_conv2d 
                                 const float *w, const float *b, int relu, float *y)
 {
     image_work work = {};
-    work.a = gathered_of(op, x, op->h, op->w, op->c, 1);
-    work.rows = outputs_of(op, batch);
+    work.a = gpu_gathered_of(op, x, op->h, op->w, op->c, 1);
+    work.rows = gpu_outputs_of(op, batch);
     work.w = w;
     work.n = op->n;
     work.channels = op->c;
@@ -427,9 +337,9 @@ gpuError_t gpu_implicit_data(gpuStream_t stream, int exact, const ops_conv2d *op
 {
     int64_t oh, ow;
     image_work work = {};
-    sides_of(op, &oh, &ow);
-    work.a = gathered_of(op, dz, oh, ow, op->n, -1);
-    work.rows = pixels_of(batch, op->h, op->w);
+    gpu_output_sides(op, &oh, &ow);
+    work.a = gpu_gathered_of(op, dz, oh, ow, op->n, -1);
+    work.rows = gpu_pixels_of(batch, op->h, op->w);
     work.rows.shift_h = (int)op->pad_h;
     work.rows.shift_w = (int)op->pad_w;
     work.w = w;
@@ -448,8 +358,8 @@ gpuError_t gpu_implicit_weights(gpuStream_t stream, int exact, const ops_conv2d 
 {
     const cut c = cut_of(op, batch);
     weights_work work = {};
-    work.a = gathered_of(op, x, op->h, op->w, op->c, 1);
-    work.rows = outputs_of(op, batch);
+    work.a = gpu_gathered_of(op, x, op->h, op->w, op->c, 1);
+    work.rows = gpu_outputs_of(op, batch);
     work.dz = gpu_matrix_of(dz, op->n, work.rows.count, op->n);
     work.n = op->n;
     work.tiles_n = (int)c.tiles_n;
