@@ -112,8 +112,8 @@ static double tolerance_of(const wish *w, int exact)
 
 static void run(int exact, int count, const wish *w, uint64_t *state)
 {
-    made s[GPU_SMALL_MAX];
-    gpu_small p[GPU_SMALL_MAX];
+    made s[GPU_SMALL_MAX] = {0};
+    gpu_small p[GPU_SMALL_MAX] = {0};
     for (int i = 0; i < count; i++) {
         s[i] = make(&w[i], state);
         p[i] = s[i].p;
