@@ -118,7 +118,8 @@ base_status run_device_choose(comm_world *world, run_device wanted, run_device_c
     claim mine = {.has = status == BASE_OK && choice->plugin};
     claim *all = calloc((size_t)info->size, sizeof *all);
     if (wanted == RUN_DEVICE_AUTO && status != BASE_OK) {
-        BASE_DEBUG("no GPU: %s", base_status_message());
+        if (info->rank == 0) /* there seems to be one */
+            BASE_WARN("train.device = \"auto\": on the cpu, since %s", base_status_message());
         base_status_clear();
         status = BASE_OK;
     }

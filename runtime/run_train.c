@@ -23,7 +23,9 @@ typedef struct trainer {
     run_checkpoint *checkpoint;
     run_progress progress;
     run_outcome *outcome;
-    ckpt_position at; /* what is done */
+    ckpt_position at;  /* what is done, or on its way */
+    ckpt_position met; /* what was done when the ranks met last */
+    double met_time;
     base_phases phases;
     run_balance_log *balance;
     run_monitor_record totals; /* for who watches */
@@ -36,6 +38,7 @@ static void start_epoch(trainer *self, int64_t epoch)
     self->at.epoch = epoch;
     self->at.step_in_epoch = 0;
     self->at.epoch_loss_sum = self->at.epoch_correct_sum = 0.0;
+    self->met = self->at;
 }
 
 static double epoch_loss(const trainer *self)
@@ -105,12 +108,20 @@ static void record_steps(trainer *self, const run_step_result *result)
     self->totals.samples += result->samples;
 }
 
+/* A lone rank meets nobody and can do so whenever it wants to: when it is asked to end, and when steps have become much
+ * slower than those that the pace was chosen by. */
+static int has_waited(const trainer *self)
+{
+    return self->job->info.size == 1 && (run_signal_interrupted() || run_signal_stopping() ||
+                                         base_time_now() - self->met_time > 2.0 * RUN_PACE_SECONDS);
+}
+
 /* Where the ranks have to know of one another, or a line is due. */
 static int meets_after(const trainer *self, const ckpt_position *done)
 {
     const run_job *job = self->job;
-    return done->step % self->every == 0 || line_is_due(job, done->step) || done->step == self->warm ||
-           done->step >= job->total_steps || done->step_in_epoch >= job->steps_per_epoch ||
+    return has_waited(self) || done->step % self->every == 0 || line_is_due(job, done->step) ||
+           done->step == self->warm || done->step >= job->total_steps || done->step_in_epoch >= job->steps_per_epoch ||
            run_checkpoint_is_due(self->checkpoint, done->step);
 }
 
@@ -138,9 +149,18 @@ static base_status one_step(trainer *self)
     done.step++;
     done.step_in_epoch++;
     run_step_order order = {.step = self->at.step, .meets = meets_after(self, &done), .vote = &vote};
-    BASE_TRY(run_step_train(self->job, &order, &self->phases, &result));
+    base_status status = run_step_train(self->job, &order, &self->phases, &result);
+    if (status != BASE_OK) {
+        self->at = self->met; /* of the steps since then nobody knows what they came to */
+        return status;
+    }
     self->at = done;
-    return result.steps > 0 ? end_steps(self, &result) : BASE_OK;
+    if (result.steps == 0)
+        return BASE_OK;
+    status = end_steps(self, &result);
+    self->met = self->at;
+    self->met_time = base_time_now();
+    return status;
 }
 
 /* The last update can be the one that goes wrong. */
@@ -184,6 +204,8 @@ static base_status train(trainer *self)
 {
     run_job *job = self->job;
     int saved;
+    self->met = self->at;
+    self->met_time = base_time_now();
     /* A run that is done, but perhaps in another folder. */
     if (self->at.step >= job->total_steps)
         BASE_TRY(run_checkpoint_save(self->checkpoint, &self->at, &saved));
