@@ -7,6 +7,7 @@ run="sh $(cd "$(dirname "$0")" && pwd)/run.sh"
 work=$(mktemp -d "${TMPDIR:-/tmp}/ddpt-checks-XXXXXX") || exit 1
 trap 'rm -rf "$work"' EXIT
 export DDPT_MPIEXEC="$2" DDPT_GPU_PLUGIN="$build/tests/libddpt_gpu_emulated.so" DDPT_BUILD="$build"
+export DDPT_GPU_OWN=0 # the emulator's tensor cores are slow, and this is about run.sh
 [ -e "$DDPT_GPU_PLUGIN" ] || { echo "$DDPT_GPU_PLUGIN was not built"; exit 77; }
 failures=0
 
