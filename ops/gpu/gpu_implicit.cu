@@ -133,20 +133,9 @@ __global__ void __launch_bounds__(THREADS) image_kernel(const image_work work)
     gpu_product_sums<S> sums = {};
     image_loader<S, V, DATA> loader;
     loader.begin(work, m0);
-    for (int chunk = 0; chunk < STAGES - 1; chunk++) {
-        if (chunk < chunks)
-            loader.load(work, n0, chunk, shared + chunk * S::STAGE_FLOATS);
-        gpu_copy_commit();
-    }
-    for (int chunk = 0; chunk < chunks; chunk++) {
-        const int next = chunk + STAGES - 1;
-        gpu_copy_wait<STAGES - 2>();
-        __syncthreads(); /* the chunk is there for all, and all are done with the one before, whose place is free */
-        if (next < chunks)
-            loader.load(work, n0, next, shared + next % STAGES * S::STAGE_FLOATS);
-        gpu_copy_commit();
-        gpu_multiply_chunk<S, false, DATA, EXACT>(shared + chunk % STAGES * S::STAGE_FLOATS, sums);
-    }
+    gpu_walk_chunks<S, STAGES>(
+        0, chunks, shared, [&](int chunk, float *stage) { loader.load(work, n0, chunk, stage); },
+        [&](const float *stage) { gpu_multiply_chunk<S, false, DATA, EXACT>(stage, sums); });
     gpu_put_tile<S>(work.end, work.rows.count, m0, n0, sums);
 }
 
@@ -190,23 +179,13 @@ __global__ void __launch_bounds__(THREADS) weights_kernel(const weights_work wor
     const gpu_tap t = gpu_tap_of(work.a, m0 + (int)threadIdx.x % (TM / V) * V);
     gpu_product_sums<S> sums = {};
     float columns = 0.0f;
-    for (int chunk = first; chunk < first + STAGES - 1; chunk++) {
-        if (chunk < end)
-            load_pixels<S, V>(work, t, n0, chunk, shared + (chunk - first) * S::STAGE_FLOATS);
-        gpu_copy_commit();
-    }
-    for (int chunk = first; chunk < end; chunk++) {
-        const int next = chunk + STAGES - 1;
-        gpu_copy_wait<STAGES - 2>();
-        __syncthreads(); /* as in image_kernel */
-        if (next < end)
-            load_pixels<S, V>(work, t, n0, next, shared + (next - first) % STAGES * S::STAGE_FLOATS);
-        gpu_copy_commit();
-        const float *stage = shared + (chunk - first) % STAGES * S::STAGE_FLOATS;
-        gpu_multiply_chunk<S, true, false, EXACT>(stage, sums);
-        if (sums_columns)
-            columns += gpu_column_sum<S>(stage, (int)threadIdx.x);
-    }
+    gpu_walk_chunks<S, STAGES>(
+        first, end, shared, [&](int chunk, float *stage) { load_pixels<S, V>(work, t, n0, chunk, stage); },
+        [&](const float *stage) {
+            gpu_multiply_chunk<S, true, false, EXACT>(stage, sums);
+            if (sums_columns)
+                columns += gpu_column_sum<S>(stage, (int)threadIdx.x);
+        });
     const int64_t part = blockIdx.y * work.part_size;
     gpu_product_end to = {};
     to.c = work.dw + part;

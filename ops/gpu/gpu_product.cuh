@@ -132,6 +132,28 @@ static __device__ __forceinline__ void gpu_multiply_chunk(const float *stage, gp
                 sums.at[f][h][i] += part.at[f][h][i];
 }
 
+/* A block's way through chunks [first, end): load(chunk, stage) starts the copies of one, use(stage) is called for each
+ * in turn once it is there, with STAGES - 1 of them under way. `shared` has room for STAGES. All threads take part. */
+template <typename S, int STAGES, typename Load, typename Use>
+static __device__ __forceinline__ void gpu_walk_chunks(int first, int end, float *shared, const Load &load,
+                                                       const Use &use)
+{
+    for (int i = 0; i < STAGES - 1; i++) {
+        if (first + i < end)
+            load(first + i, shared + i * S::STAGE_FLOATS);
+        gpu_copy_commit();
+    }
+    for (int i = 0; i < end - first; i++) {
+        const int next = i + STAGES - 1;
+        gpu_copy_wait<STAGES - 2>();
+        __syncthreads(); /* the chunk is there for all, and all are done with the one before, whose place is free */
+        if (first + next < end)
+            load(first + next, shared + next % STAGES * S::STAGE_FLOATS);
+        gpu_copy_commit();
+        use(shared + i % STAGES * S::STAGE_FLOATS);
+    }
+}
+
 /* Of column `n` of b, which is not transposed. */
 template <typename S> static __device__ __forceinline__ float gpu_column_sum(const float *stage, int n)
 {

@@ -135,24 +135,14 @@ __device__ __forceinline__ void run_block(const problem &p, int block, float *sh
     const bool sums_columns = !TB && p.column_sums && m0 == 0 && threadIdx.x < TN;
     sums sum = {};
     float columns = 0.0f;
-    for (int chunk = first; chunk < first + STAGES - 1; chunk++) {
-        if (chunk < end)
-            load_chunk<TA, TB>(p, m0, n0, chunk, shared + (chunk - first) * shape::STAGE_FLOATS);
-        gpu_copy_commit();
-    }
-    for (int chunk = first; chunk < end; chunk++) {
-        const int next = chunk + STAGES - 1;
-        gpu_copy_wait<STAGES - 2>();
-        __syncthreads(); /* the chunk is there for all, and all are done with the one before, whose place is free */
-        if (next < end)
-            load_chunk<TA, TB>(p, m0, n0, next, shared + (next - first) % STAGES * shape::STAGE_FLOATS);
-        gpu_copy_commit();
-        const float *stage = shared + (chunk - first) % STAGES * shape::STAGE_FLOATS;
-        gpu_multiply_chunk<shape, TA, TB, EXACT>(stage, sum);
-        if constexpr (!TB)
-            if (sums_columns)
-                columns += gpu_column_sum<shape>(stage, (int)threadIdx.x);
-    }
+    gpu_walk_chunks<shape, STAGES>(
+        first, end, shared, [&](int chunk, float *stage) { load_chunk<TA, TB>(p, m0, n0, chunk, stage); },
+        [&](const float *stage) {
+            gpu_multiply_chunk<shape, TA, TB, EXACT>(stage, sum);
+            if constexpr (!TB)
+                if (sums_columns)
+                    columns += gpu_column_sum<shape>(stage, (int)threadIdx.x);
+        });
     if (p.parts > 1 && !join_parts(p, tile, part, sum, &columns))
         return;
     gpu_put_tile<shape>(p.end, p.m, m0, n0, sum);
