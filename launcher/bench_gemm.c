@@ -2,7 +2,6 @@
 #include "bench_device.h"
 #include "bench_host.h"
 
-#include "run_job.h"
 #include "run_measure.h"
 
 #include <getopt.h>
@@ -179,8 +178,9 @@ static base_status print_json(const gemm_results *r)
     return command_print_json(json);
 }
 
-static base_status measure_and_print(const gemm_options *options, int threads)
+static base_status measure_and_print(const void *given, int threads)
 {
+    const gemm_options *options = given;
     gemm_shape one = {options->m, options->n, options->k};
     gemm_results results = {.precision = bench_device_precision_name(options->precision),
                             .threads = threads,
@@ -196,15 +196,8 @@ static base_status measure_and_print(const gemm_options *options, int threads)
 base_status bench_gemm(int argc, char **argv)
 {
     gemm_options options = {0};
-    comm_world *world;
-    int threads, cores;
     BASE_TRY(parse(argc, argv, &options));
     if (options.help)
         return fputs(command_bench.usage, stdout) < 0 ? BASE_ERROR : BASE_OK;
-    BASE_TRY(command_open_world(&world));
-    BASE_TRY(comm_world_agree(world, run_job_threads(world, &threads, &cores)));
-    if (options.threads > 0)
-        threads = (int)options.threads;
-    int speaks = comm_world_get_info(world)->rank == 0;
-    return comm_world_agree(world, speaks ? measure_and_print(&options, threads) : BASE_OK);
+    return bench_alone(options.threads, measure_and_print, &options);
 }

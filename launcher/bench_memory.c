@@ -2,7 +2,6 @@
 #include "bench_device.h"
 
 #include "base_pool.h"
-#include "run_job.h"
 
 #include <getopt.h>
 
@@ -52,8 +51,9 @@ static base_status measure_gpu(bench_device *device, double *rate)
     return status;
 }
 
-static base_status measure_and_print(const memory_options *options, int threads)
+static base_status measure_and_print(const void *given, int threads)
 {
+    const memory_options *options = given;
     bench_device device;
     double rate;
     BASE_TRY(options->on_gpu ? measure_gpu(&device, &rate) : measure_host(threads, &rate));
@@ -76,13 +76,8 @@ static base_status measure_and_print(const memory_options *options, int threads)
 base_status bench_memory(int argc, char **argv)
 {
     memory_options options = {0};
-    comm_world *world;
-    int threads, cores;
     BASE_TRY(parse(argc, argv, &options));
     if (options.help)
         return fputs(command_bench.usage, stdout) < 0 ? BASE_ERROR : BASE_OK;
-    BASE_TRY(command_open_world(&world));
-    BASE_TRY(comm_world_agree(world, run_job_threads(world, &threads, &cores)));
-    int speaks = comm_world_get_info(world)->rank == 0;
-    return comm_world_agree(world, speaks ? measure_and_print(&options, threads) : BASE_OK);
+    return bench_alone(0, measure_and_print, &options);
 }

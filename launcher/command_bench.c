@@ -1,5 +1,7 @@
 #include "bench.h"
 
+#include "run_job.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +15,18 @@ double bench_median(double *values, int count)
 {
     qsort(values, (size_t)count, sizeof *values, ascending);
     return 0.5 * (values[(count - 1) / 2] + values[count / 2]);
+}
+
+base_status bench_alone(long long wanted, base_status (*measure)(const void *options, int threads), const void *options)
+{
+    comm_world *world;
+    int threads, cores;
+    BASE_TRY(command_open_world(&world));
+    BASE_TRY(comm_world_agree(world, run_job_threads(world, &threads, &cores)));
+    if (wanted > 0)
+        threads = (int)wanted;
+    int speaks = comm_world_get_info(world)->rank == 0;
+    return comm_world_agree(world, speaks ? measure(options, threads) : BASE_OK);
 }
 
 static const struct {
