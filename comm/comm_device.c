@@ -23,9 +23,9 @@ base_status comm_device_order(const comm_device *device, base_event *event, base
 static base_status wait_for(comm_group *group, base_event *event)
 {
     const comm_device *device = &group->device;
-    int alone = group->size == 1; /* there is nobody who could be lost */
-    comm_patience patience = {
-        .timeout_ms = alone ? COMM_FOREVER : group->timeout_ms, .nap_max_ms = COMM_NAP_MS, .alarm = group->alarm};
+    comm_patience patience = comm_group_patience(group);
+    if (group->size == 1) /* there is nobody who could be lost */
+        patience.timeout_ms = COMM_FOREVER;
     for (comm_pause pause = {0};;) {
         int done = 0;
         BASE_TRY(device->table->event_done(device->device, event, &done));

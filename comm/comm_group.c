@@ -29,6 +29,14 @@ void comm_slice(size_t count, int size, int rank, size_t *begin, size_t *end)
     *end = last * SLICE_GRAIN < count ? last * SLICE_GRAIN : count;
 }
 
+comm_patience comm_group_patience(const comm_group *group)
+{
+    return (comm_patience){.timeout_ms = group->timeout_ms,
+                           .nap_max_ms = COMM_NAP_MS,
+                           .alarm = group->alarm,
+                           .roll = comm_world_roll(group->world)};
+}
+
 static base_status check_device(const comm_device *device, comm_kind kind)
 {
     if (!device->table && (kind == COMM_NCCL || kind == COMM_STAGED))

@@ -180,8 +180,7 @@ static int comm_done_mpi(const comm_request *request)
 static base_status comm_wait_mpi(comm_request *request)
 {
     operation *op = operation_of(request);
-    comm_patience patience = {
-        .timeout_ms = request->group->timeout_ms, .nap_max_ms = COMM_NAP_MS, .alarm = request->group->alarm};
+    comm_patience patience = comm_group_patience(request->group);
     if (op->n)
         BASE_TRY(comm_native_wait(op->requests, op->n, &patience, comm_call_name(request->call)));
     finish(request, op);

@@ -14,7 +14,7 @@
 
 struct comm_world {
     comm_world_info info;
-    comm_patience patience;
+    comm_patience patience; /* its roll is the world's own */
     int began;     /* MPI was initialised here, so it is ended here */
     MPI_Comm all;  /* a duplicate of MPI_COMM_WORLD whose errors are returned */
     MPI_Comm node; /* the ranks of this node; the same as `all` when there is one node */

@@ -24,7 +24,6 @@
 #include "comm_nccl.h"
 
 #include "comm_device.h"
-#include "comm_pause.h"
 #include "comm_reduce.h"
 
 #include <stdlib.h>
@@ -68,7 +67,8 @@ static void comm_give_up_nccl(comm_group *group)
 static base_status wait_until_idle(comm_group *group, int timeout_ms, const char *what)
 {
     nccl *self = group->backend;
-    comm_patience patience = {.timeout_ms = timeout_ms, .nap_max_ms = COMM_NAP_MS, .alarm = group->alarm};
+    comm_patience patience = comm_group_patience(group);
+    patience.timeout_ms = timeout_ms;
     for (comm_pause pause = {0};;) {
         int busy = 0;
         BASE_TRY(self->table->poll(self->comm, &busy));

@@ -3,6 +3,7 @@
 #include "base_time.h"
 #include "comm_table.h"
 
+#include <math.h>
 #include <sched.h>
 #include <time.h>
 
@@ -23,6 +24,30 @@ static void nap(double waited, int max_ms)
     nanosleep(&length, NULL);
 }
 
+static base_status give_up(const comm_patience *patience, double bound, const char *what)
+{
+    char silent[COMM_ROLL_TEXT];
+    if (!patience->roll)
+        return BASE_FAIL(BASE_PEER, "waited %.1f s for the other ranks in %s: one of them has stopped or is lost",
+                         bound, what);
+    if (!*comm_roll_silent(patience->roll, silent))
+        return BASE_FAIL(
+            BASE_PEER, "waited %.1f s for the other ranks in %s: they wait too, for other things or for lost messages",
+            bound, what);
+    return BASE_FAIL(BASE_PEER, "waited %.1f s for the other ranks in %s: nothing is heard from %s: stopped or lost",
+                     bound, what, silent);
+}
+
+/* The second half of the wait is for the answers. */
+static void call_roll(comm_pause *self, comm_roll *roll, double bound)
+{
+    comm_roll_look(roll, self->waited);
+    if (self->waited < bound / 2 || self->asked)
+        return;
+    self->asked = 1;
+    comm_roll_ask(roll);
+}
+
 base_status comm_pause_take(comm_pause *self, const comm_patience *patience, const char *what)
 {
     if (self->tries++ < YIELDS) {
@@ -33,11 +58,14 @@ base_status comm_pause_take(comm_pause *self, const comm_patience *patience, con
         return comm_alarm_failure(patience->alarm);
     self->waited += base_time_awake(&self->looked, base_time_now());
     if (patience->rest && patience->rest->moves && patience->rest->moves(patience->rest->context))
-        self->waited = 0.0;
+        self->waited = self->asked = 0;
     double bound = (patience->timeout_ms + base_alarm_grace_ms(patience->alarm)) * 1e-3;
-    if (patience->timeout_ms != COMM_FOREVER && self->waited >= bound)
-        return BASE_FAIL(BASE_PEER, "waited %.1f s for the other ranks in %s: one of them has stopped or is lost",
-                         bound, what);
+    if (patience->timeout_ms == COMM_FOREVER)
+        bound = INFINITY;
+    if (patience->roll)
+        call_roll(self, patience->roll, bound);
+    if (self->waited >= bound)
+        return give_up(patience, bound, what);
     nap(self->waited, patience->nap_max_ms);
     return BASE_OK;
 }

@@ -8,6 +8,7 @@
 #include "base_alarm.h"
 #include "base_status.h"
 #include "comm.h"
+#include "comm_roll.h"
 
 /* How long to wait, and who may end the wait before. */
 typedef struct comm_patience {
@@ -15,6 +16,7 @@ typedef struct comm_patience {
     int nap_max_ms; /* longest nap between two tests */
     const base_alarm *alarm;
     const comm_rest *rest; /* NULL, or whose `moves` begins the bound anew */
+    comm_roll *roll;       /* NULL, or tells who is missing when the time is up */
 } comm_patience;
 enum { COMM_NAP_MS = 1 };
 extern const comm_patience comm_patience_setup; /* a rank may be reading a data set meanwhile */
@@ -23,6 +25,7 @@ extern const comm_patience comm_patience_setup; /* a rank may be reading a data 
 typedef struct comm_pause {
     int tries;
     double looked, waited; /* s; time in which this process was stopped does not count */
+    int asked;             /* the roll */
 } comm_pause;
 
 /* Leave the core to others for a while. BASE_PEER when the time is up or the alarm is raised; `what` is for the

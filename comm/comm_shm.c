@@ -262,11 +262,6 @@ static goal next_goal(const comm_request *request)
     return (goal){.gate = &self->shared->arrived, .number = self->worked + 1, .arrival = 1};
 }
 
-static size_t name_rank(char *text, size_t size, size_t used, int rank)
-{
-    return used + 8 < size ? used + (size_t)snprintf(text + used, size - used, "%s%d", used ? ", " : "", rank) : used;
-}
-
 static double bound_s(const comm_group *group)
 {
     if (group->timeout_ms == COMM_FOREVER)
@@ -278,19 +273,18 @@ static base_status report_missing(const comm_request *request)
 {
     const comm_group *group = request->group;
     const shm *self = group->backend;
-    char ranks[256] = "";
-    size_t used = 0;
+    char ranks[COMM_ROLL_TEXT] = "";
     for (int r = 0; r < group->size; r++)
         if (!comm_gate_reached(atomic_load(&self->places[r].arrived), request->number))
-            used = name_rank(ranks, sizeof ranks, used, r);
-    const char *verb = used ? "arrive" : "finish";
+            comm_roll_name(ranks, r);
+    const char *verb = *ranks ? "arrive" : "finish";
     for (int s = 0; s < group->size && *verb == 'f'; s++) {
         uint64_t word = atomic_load(share_of(group, request->number, s));
         if (word >> 32 == request->number && !(word & 1))
-            used = name_rank(ranks, sizeof ranks, used, (int)((word & UINT32_MAX) >> 1));
+            comm_roll_name(ranks, (int)((word & UINT32_MAX) >> 1));
     }
     return BASE_FAIL(BASE_PEER, "waited %.1f s for the other ranks in %s %u: rank %s did not %s: stopped or lost",
-                     bound_s(group), comm_call_name(request->call), request->number, used ? ranks : "?", verb);
+                     bound_s(group), comm_call_name(request->call), request->number, *ranks ? ranks : "?", verb);
 }
 
 static base_status comm_wait_shm(comm_request *request)
@@ -312,6 +306,7 @@ static base_status comm_wait_shm(comm_request *request)
         double left = bound_s(group) - waited;
         if (left <= 0.0)
             return report_missing(request);
+        comm_roll_look(comm_world_roll(group->world), waited); /* another may wait over MPI */
         comm_gate_sleep(to.gate, seen, 1e3 * left < sleep_ms ? (int)(1e3 * left) + 1 : sleep_ms);
     }
 }

@@ -7,7 +7,6 @@
  * come to the copies' ends at different times, which must not change the order among what the hosts start.
  */
 #include "comm_device.h"
-#include "comm_pause.h"
 #include "comm_reduce.h"
 
 #include "base_log.h"
@@ -149,7 +148,7 @@ static int comm_done_staged(const comm_request *request)
 static base_status comm_wait_staged(comm_request *request)
 {
     const comm_group *group = request->group;
-    comm_patience patience = {.timeout_ms = group->timeout_ms, .nap_max_ms = COMM_NAP_MS, .alarm = group->alarm};
+    comm_patience patience = comm_group_patience(group);
     for (comm_pause pause = {0}; !is_with_hosts(request);) {
         BASE_TRY(comm_progress_staged(request->group));
         if (!is_with_hosts(request))

@@ -8,6 +8,7 @@
 #define COMM_TABLE_H
 
 #include "comm.h"
+#include "comm_pause.h"
 
 typedef enum comm_call {
     COMM_CALL_ALL_REDUCE,
@@ -95,6 +96,9 @@ static inline void comm_request_part(const comm_request *request, int rank, size
 
 /* A group of the hosts of `group`'s ranks, for what does not travel between devices. Collective. */
 base_status comm_group_create_host(comm_group *group, comm_group **host);
+
+/* Of the group's waits. */
+comm_patience comm_group_patience(const comm_group *group);
 
 /* The failure of a wait that an alarm has ended. */
 base_status comm_alarm_failure(const base_alarm *alarm);

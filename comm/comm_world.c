@@ -76,13 +76,21 @@ static base_status connect_node(comm_world *world)
     return BASE_OK;
 }
 
+/* What a world needs once it has its communicator. */
+static base_status equip(comm_world *world)
+{
+    COMM_NATIVE_TRY(MPI_Comm_set_errhandler(world->all, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+    if (world->info.size > 1 && comm_roll_open(world, &world->patience.roll) != BASE_OK)
+        comm_world_no_memory(world);
+    return connect_node(world);
+}
+
 static base_status connect(comm_world *world)
 {
     MPI_Request request;
     COMM_NATIVE_TRY(MPI_Comm_idup(MPI_COMM_WORLD, &world->all, &request), "MPI_Comm_idup");
     BASE_TRY(comm_native_wait(&request, 1, &world->patience, "MPI_Comm_idup"));
-    COMM_NATIVE_TRY(MPI_Comm_set_errhandler(world->all, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
-    return connect_node(world);
+    return equip(world);
 }
 
 base_status comm_world_open(comm_world **self)
@@ -131,21 +139,24 @@ base_status comm_world_split(comm_world *self, int count, comm_world **part)
         return BASE_OK;
     }
     *part = world;
-    COMM_NATIVE_TRY(MPI_Comm_set_errhandler(world->all, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
-    return connect_node(world);
+    return equip(world);
 }
 
 void comm_world_set_patience(comm_world *self, int timeout_ms, const base_alarm *alarm)
 {
-    self->patience = comm_patience_setup;
-    if (timeout_ms != 0)
-        self->patience.timeout_ms = timeout_ms;
+    self->patience.timeout_ms = timeout_ms != 0 ? timeout_ms : comm_patience_setup.timeout_ms;
     self->patience.alarm = alarm;
+}
+
+comm_roll *comm_world_roll(const comm_world *self)
+{
+    return self->patience.roll;
 }
 
 base_status comm_world_rest(comm_world *self, const comm_rest *rest)
 {
-    const comm_patience patience = {.timeout_ms = rest->timeout_ms, .nap_max_ms = REST_NAP_MS, .rest = rest};
+    const comm_patience patience = {
+        .timeout_ms = rest->timeout_ms, .nap_max_ms = REST_NAP_MS, .rest = rest, .roll = self->patience.roll};
     return comm_native_barrier(self->all, &patience);
 }
 
@@ -180,6 +191,16 @@ static void start_watchdog(int status)
         pthread_detach(thread);
 }
 
+/* What equip and connect have given to it. */
+static void strip(comm_world *world)
+{
+    comm_roll_close(&world->patience.roll);
+    if (world->node != world->all)
+        MPI_Comm_free(&world->node);
+    if (world->all != MPI_COMM_NULL)
+        MPI_Comm_free(&world->all);
+}
+
 static void end_mpi(comm_world *world, int status)
 {
     const comm_world_info *info = &world->info;
@@ -189,10 +210,7 @@ static void end_mpi(comm_world *world, int status)
         leave(status ? status : BASE_PEER);
     if (info->nodes > 1 && strstr(info->library, "MPICH"))
         leave(status);
-    if (world->node != world->all)
-        MPI_Comm_free(&world->node);
-    if (world->all != MPI_COMM_NULL)
-        MPI_Comm_free(&world->all);
+    strip(world);
     MPI_Finalize();
 }
 
@@ -201,14 +219,10 @@ void comm_world_close(comm_world **self, int status)
     if (!*self)
         return;
     comm_world *world = *self;
-    if (world->began) {
+    if (world->began)
         end_mpi(world, status);
-    } else {
-        if (world->node != world->all)
-            MPI_Comm_free(&world->node);
-        if (world->all != MPI_COMM_NULL)
-            MPI_Comm_free(&world->all);
-    }
+    else
+        strip(world);
     free(world);
     *self = NULL;
 }
