@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 /* State of the loops of a run. */
 typedef struct trainer {
@@ -262,15 +261,16 @@ static base_status write_record(trainer *self, base_status status, const run_bal
     return run_report_write(self->report, &result);
 }
 
-/* Whoever leaves first ends the whole job, so the others give rank 0, which has found the same, the time to write the
- * record. */
-static void record_failure(trainer *self, base_status status)
+/* Rank 0 writes the record and ends the job. It finds a lost peer when the others do; of one whose device failed it
+ * hears from a coordinator, or by waiting in vain. */
+static void record_failure(trainer *self, base_status status, int own)
 {
-    static const struct timespec record = {.tv_nsec = 500 * 1000 * 1000};
+    enum { RECORD_MS = 500, HEAR_MS = 2000 };
     char message[1024];
+    int bound = run_job_wait_bound_ms(self->job);
     snprintf(message, sizeof message, "%s", base_status_message());
     if (self->job->info.rank != 0)
-        nanosleep(&record, NULL);
+        self->outcome->stay_ms = RECORD_MS + (own ? HEAR_MS + (bound == COMM_FOREVER ? 0 : bound) : 0);
     else if (write_record(self, status, NULL) != BASE_OK)
         BASE_WARN("%s", base_status_message());
     BASE_FAIL(status, "%s", message);
@@ -408,7 +408,8 @@ base_status run_train(run_job *job, const run_train_options *options, run_outcom
         begin_watch(&self, options->observer);
         double began = base_time_now();
         run_progress_start(&self.progress, job, self.at.step);
-        status = run_job_lose_device(job, train(&self));
+        base_status found = train(&self);
+        status = run_job_lose_device(job, found);
         run_progress_end(&self.progress);
         outcome->seconds = base_time_now() - began;
         if (options->observer)
@@ -417,7 +418,7 @@ base_status run_train(run_job *job, const run_train_options *options, run_outcom
         if (status == BASE_OK || status == BASE_DIVERGED || status == BASE_INTERRUPTED || status == BASE_STOPPED)
             status = end(&self, status);
         else
-            record_failure(&self, status);
+            record_failure(&self, status, found != status);
     }
     run_checkpoint_destroy(&self.checkpoint);
     run_report_destroy(&self.report);

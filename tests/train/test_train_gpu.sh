@@ -84,14 +84,22 @@ DDPT_FAILPOINT=rank-1:data:30 "$mpiexec" -n 3 "$ddpt" train $gpu --share-gpus --
     fail 'a run that lost a rank ends well'
 [ $(($(date +%s) - began)) -lt 20 ] || fail 'the end of a run that lost a rank took 20 s'
 
-# A GPU that fails in the middle is a lost rank, named by that rank, whichever it is.
-fallen="$ddpt train $gpu --share-gpus --out fallen dense.cfg"
-for rank in 0 1; do
-    fault0= fault1=
+# A GPU that fails in the middle is a lost rank, named by that rank, whichever it is, and rank 0 writes so into the record: it
+# hears of it, or has waited in vain.
+fails_on() {
+    rank=$1 fault0= fault1=
+    shift
     eval "fault$rank='env DDPT_EMULATED_FAULT=100'"
-    expect 6 "$mpiexec" -n 1 $fault0 $fallen : -n 1 $fault1 $fallen
+    rm -rf fallen
+    expect 6 "$mpiexec" -n 1 $fault0 "$@" : -n 1 $fault1 "$@"
     err_has "^\[$rank\] error: rank $rank is lost, .* its GPU (emulated GPU, .*) has failed: .*an illegal memory access"
-done
+    field_is fallen status failed
+}
+fallen="$ddpt train $gpu --share-gpus --out fallen dense.cfg"
+fails_on 0 $fallen
+fails_on 1 $fallen
+[ "$(grep -c 'error:' err)" -eq 1 ] || fail 'more than one error'
+fails_on 1 $fallen --no-coordinator --set train.stall_timeout=1
 expect 6 env DDPT_EMULATED_FAULT=2 "$ddpt" eval $gpu conv.cfg --ckpt conv-cpu
 err_has '^error: rank 0 is lost, .* has failed'
 finish
