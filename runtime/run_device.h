@@ -24,6 +24,11 @@ typedef struct run_device_choice {
 /* Local. Does this machine look as if it had a GPU? Asks for no library. */
 int run_device_seems_to_be_there(void);
 
+/* Local. What device = "auto" would take for `ranks` ranks of this node: 1: GPUs, of which `note` names the first; 0:
+ * the CPU, and `note` says why. */
+enum { RUN_DEVICE_NOTE = 512 };
+int run_device_has_for(int ranks, char note[RUN_DEVICE_NOTE]);
+
 /* Collective; all ranks get GPUs or none does. BASE_DEVICE, on all alike, for device = "gpu" where a rank has none, or
  * has to share it and may not. */
 base_status run_device_choose(comm_world *world, run_device wanted, run_device_choice *choice);
