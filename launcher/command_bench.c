@@ -1,5 +1,6 @@
 #include "bench.h"
 
+#include "base_switch.h"
 #include "run_job.h"
 
 #include <stdlib.h>
@@ -22,6 +23,7 @@ base_status bench_alone(long long wanted, base_status (*measure)(const void *opt
     comm_world *world;
     int threads, cores;
     BASE_TRY(command_open_world(&world));
+    BASE_TRY(comm_world_agree(world, base_switch_check()));
     BASE_TRY(comm_world_agree(world, run_job_threads(world, &threads, &cores)));
     if (wanted > 0)
         threads = (int)wanted;

@@ -1,6 +1,7 @@
 #include "command.h"
 
 #include "base_json.h"
+#include "base_switch.h"
 #include "run_device.h"
 #include "run_job.h"
 #include "run_optim.h"
@@ -340,6 +341,7 @@ static base_status run(int argc, char **argv)
     BASE_TRY(parse(argc, argv, &options));
     if (options.help)
         return fputs(command_summary.usage, stdout) < 0 ? BASE_ERROR : BASE_OK;
+    BASE_TRY(base_switch_check());
     base_status status = run_config_read(options.config, options.sets.count, options.sets.values, &config);
     if (status == BASE_OK)
         status = build(config, options.ranks, &self);

@@ -1,6 +1,7 @@
 #include "run_device.h"
 
 #include "base_log.h"
+#include "base_switch.h"
 
 #include <hwloc.h>
 #include <stdio.h>
@@ -41,8 +42,7 @@ static base_status find_gpu(int node_rank, run_device_choice *choice, int *count
 
 static int may_share(void)
 {
-    const char *text = getenv(RUN_DEVICE_SHARE);
-    return text && *text && strcmp(text, "0") != 0;
+    return base_switch_index(BASE_SWITCH_SHARE_GPUS) == 1;
 }
 
 /* The first rank that has none, or -1. */

@@ -11,8 +11,6 @@
 #include "run_config.h"
 #include "run_plugin.h"
 
-#define RUN_DEVICE_SHARE "DDPT_SHARE_GPUS"
-
 typedef struct run_device_choice {
     const run_plugin *plugin; /* NULL: the host */
     int index;                /* of the GPU among those of this process */

@@ -36,6 +36,7 @@ for ranks in 2 3; do
     near conv-cpu "conv-$ranks" 1e-4
 done
 DDPT_GPU_GRAPHS=0 train_into pieces 1 $gpu --set train.max_steps=40 dense.cfg
+grep -q '"DDPT_GPU_GRAPHS": "0"' pieces/run.json || fail 'the record does not say that there were no graphs'
 field_is pieces param_digest "$(train_into graphs 1 $gpu --set train.max_steps=40 dense.cfg; field graphs param_digest)"
 train_into sharded 2 $gpu $short --set train.sync=sharded --set train.log_every=3 dense.cfg
 near dense-cpu sharded 1e-4

@@ -76,6 +76,7 @@ static const field fields[] = {
     {"environment.ddpt", 's'},
     {"environment.mpi", 's'},
     {"environment.blas", 's'},
+    {"environment.switches", 'o'},
     {"environment.compiler", 's'},
     {"environment.cpu", 's'},
     {"environment.cores", 'i'},
