@@ -39,6 +39,7 @@ static base_status make_folder(scale *self, const run_config *config)
         self->made = 1 + base_file_missing_folders("runs");
         return run_report_new_folder(name, self->folder, size);
     }
+    BASE_TRY(report_sweep_check_out(self->options.out));
     int n = snprintf(self->folder, size, "%s", self->options.out);
     if (n < 0 || (size_t)n >= size)
         return BASE_FAIL(BASE_USAGE, "--out: the name of the folder is too long (%zu characters)",
