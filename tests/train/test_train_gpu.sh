@@ -71,6 +71,7 @@ expect 5 "$mpiexec" -n 2 "$ddpt" eval --set train.device=gpu conv.cfg --ckpt con
 expect 0 "$mpiexec" -n 2 "$ddpt" eval --share-gpus --set train.device=gpu conv.cfg --ckpt conv-cpu
 expect 0 "$mpiexec" -n 2 "$ddpt" bench step --share-gpus --steps 10 $gpu conv.cfg
 out_has '(staged, allreduce), 1 GPU (emulated GPU), fp32, '
+out_has '^step, ms  *min [0-9.]*  mean [0-9.]* (means of 1 block of steps, too few for percentiles)$'
 
 # How far it scales: steps are timed in blocks, and so is the collective, on the device.
 expect 0 "$ddpt" scale --share-gpus $gpu --workers 1,2 --oversubscribe --repeats 1 --steps 40 --out scaled dense.cfg
