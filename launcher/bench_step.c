@@ -63,6 +63,18 @@ static const char *sync_name(const run_job *job)
     return run_sync_name(job->sharded ? RUN_SYNC_SHARDED : RUN_SYNC_ALLREDUCE);
 }
 
+static void print_steps(const run_performance *p)
+{
+    printf("step, ms    min %.3f  ", p->step_ms_min);
+    if (isfinite(p->step_ms_p50))
+        printf("p50 %.3f  p90 %.3f  ", p->step_ms_p50, p->step_ms_p90);
+    printf("mean %.3f", p->step_ms_mean);
+    if (p->blocks)
+        printf(" (means of %" PRId64 " block%s of steps%s)", p->blocks, p->blocks == 1 ? "" : "s",
+               isfinite(p->step_ms_p50) ? "" : ", too few for percentiles");
+    putchar('\n');
+}
+
 static void print_text(const run_job *job, const run_performance *p, const run_efficiency *e)
 {
     printf("%s: %" PRId64 " parameters, batch %" PRId64 ", %" PRId64 " steps after the warm-up\n", job->config->name,
@@ -76,8 +88,7 @@ static void print_text(const run_job *job, const run_performance *p, const run_e
         printf("%d thread%s each", job->threads, job->threads == 1 ? "" : "s");
     printf(", %s\n\n", job->ops->libraries(job->context));
     printf("samples/s   %.1f\n", p->samples_per_second);
-    printf("step, ms    min %.3f  p50 %.3f  p90 %.3f  mean %.3f\n", p->step_ms_min, p->step_ms_p50, p->step_ms_p90,
-           p->step_ms_mean);
+    print_steps(p);
     printf("phases, ms ");
     for (int i = 0; i < BASE_PHASE_COUNT; i++)
         if (base_phase_recorded((base_phase)i) == (base_phase)i)

@@ -1,6 +1,6 @@
 #include "command.h"
 
-#include "run_device.h"
+#include "base_switch.h"
 #include "run_signal.h"
 
 #include <errno.h>
@@ -9,7 +9,7 @@
 
 void command_share_gpus(void)
 {
-    setenv(RUN_DEVICE_SHARE, "1", 1);
+    setenv(base_switch_name(BASE_SWITCH_SHARE_GPUS), "1", 1);
 }
 
 base_status command_sets_add(command_sets *self, const char *value)

@@ -34,6 +34,10 @@ extern const command command_launch;
  * SIGUSR2) just ends a command that has nothing to save. */
 void command_catch_interrupt(void);
 
+/* With BASE_PEER this process stays so long, once it has said why, before it ends the whole job: another may be writing
+ * what is left of it. */
+void command_stay(int ms);
+
 /* The program's command line in one string, for the record. */
 const char *command_line(void);
 

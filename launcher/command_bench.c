@@ -1,5 +1,6 @@
 #include "bench.h"
 
+#include "base_switch.h"
 #include "run_job.h"
 
 #include <stdlib.h>
@@ -22,6 +23,7 @@ base_status bench_alone(long long wanted, base_status (*measure)(const void *opt
     comm_world *world;
     int threads, cores;
     BASE_TRY(command_open_world(&world));
+    BASE_TRY(comm_world_agree(world, base_switch_check()));
     BASE_TRY(comm_world_agree(world, run_job_threads(world, &threads, &cores)));
     if (wanted > 0)
         threads = (int)wanted;
@@ -88,7 +90,8 @@ const command command_bench = {
         "      --share-gpus    more ranks than GPUs are no mistake: some share one\n"
         "  Prints samples/s, step times, the phases of rank 0, and the arithmetic rate beside what a GEMM of 1024^3 "
         "reaches,\n"
-        "  measured in the same process, times the cores at work; on GPUs a GEMM of up to 8192^3, times the GPUs.\n"
+        "  measured in the same process, times the cores at work; on GPUs a GEMM of up to 8192^3, times the GPUs. There\n"
+        "  steps are timed in blocks of up to 50: min, p50 and p90 are of the means of blocks, of 10 at least.\n"
         "\n"
         "      --json          the result as JSON (schemas ddpt.bench.gemm.v1, ddpt.bench.memory.v1,\n"
         "                      ddpt.bench.allreduce.v1, ddpt.bench.step.v1)\n"

@@ -122,6 +122,8 @@ static base_status choose_folder(const report_options *options, const scaling_sw
     struct stat info;
     if (!options->out && !is_sweep(place))
         return make_new_folder(sweep, folder);
+    if (options->out)
+        BASE_TRY(report_sweep_check_out(options->out));
     if ((size_t)snprintf(folder, PATH_MAX, "%s", place) >= PATH_MAX)
         return BASE_FAIL(BASE_USAGE, "--out: the name of the folder is too long (%zu characters)", strlen(place));
     if (!options->out && stat(place, &info) == 0 && S_ISREG(info.st_mode)) {
@@ -202,7 +204,7 @@ const command command_report = {
         "number of ranks are repeats. Let them write lines often (train.log_every = 0, the default), and give workers\n"
         "the same number of threads (train.threads). The report is made in runs/report-<name>-<date>-<time>.\n"
         "\n"
-        "  -o, --out DIR            where to write the report\n"
+        "  -o, --out DIR            where to write the report; not the folder of a run\n"
         "      --target-efficiency E\n"
         "                           how much of a worker must be put to use for it to be worth it, above 0, at most 1\n"
         "                           (default: as recorded, else 0.7)\n"

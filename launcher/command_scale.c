@@ -17,7 +17,6 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* The report is made by one rank. */
 enum { BOOTSTRAP_SEED = 1, REPORT_MS = 10 * 60 * 1000 };
@@ -25,7 +24,8 @@ enum { BOOTSTRAP_SEED = 1, REPORT_MS = 10 * 60 * 1000 };
 typedef struct scale {
     scale_options options;
     scaling_sweep sweep;
-    char folder[PATH_MAX - 32]; /* of the report */
+    char folder[PATH_MAX - 32]; /* of the report; "": there is none */
+    int made;                   /* it and so many folders above it were not there */
 } scale;
 
 /* ---- the report ---- */
@@ -36,13 +36,23 @@ static base_status make_folder(scale *self, const run_config *config)
     size_t size = sizeof self->folder;
     if (!self->options.out) {
         snprintf(name, sizeof name, "scale-%s", config->name);
+        self->made = 1 + base_file_missing_folders("runs");
         return run_report_new_folder(name, self->folder, size);
     }
+    BASE_TRY(report_sweep_check_out(self->options.out));
     int n = snprintf(self->folder, size, "%s", self->options.out);
     if (n < 0 || (size_t)n >= size)
         return BASE_FAIL(BASE_USAGE, "--out: the name of the folder is too long (%zu characters)",
                          strlen(self->options.out));
+    self->made = base_file_missing_folders(self->folder);
     return base_file_make_folder(self->folder);
+}
+
+/* Of a sweep that has measured nothing. */
+static void drop_folder(const scale *self)
+{
+    if (self->sweep.count == 0 && self->folder[0])
+        base_file_remove_folders(self->folder, self->made);
 }
 
 static void begin_sweep(scale *self, const run_config *config)
@@ -150,9 +160,8 @@ static base_status finish(scale *self, base_status status)
         scale_sweep_warn(&self->sweep, warning);
         if ((status == BASE_INTERRUPTED ? end_at_once(self) : report(self)) != BASE_OK)
             BASE_WARN("no report of what was measured before: %s", base_status_message());
-    } else if (!self->options.out && self->folder[0]) {
-        rmdir(self->folder);
     }
+    drop_folder(self);
     return BASE_FAIL(status, "%s", message);
 }
 
@@ -171,6 +180,7 @@ static base_status scale_in_job(scale *self, comm_world *world, scale_job *job)
     status = scale_sweep_run(&runner, &self->options, &keeper, &self->sweep);
     if (status == BASE_PEER) {
         tell_of_measured(self); /* rank 0 has it */
+        drop_folder(self);
         return status;
     }
     status = root ? finish(self, status) : status;

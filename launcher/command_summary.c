@@ -1,5 +1,8 @@
 #include "command.h"
 
+#include "base_json.h"
+#include "base_switch.h"
+#include "run_device.h"
 #include "run_job.h"
 #include "run_optim.h"
 
@@ -14,18 +17,20 @@ typedef struct summary_options {
     int ranks, json, help;
 } summary_options;
 
-/* The model and what it costs on `ranks` ranks of one node, on GPUs where the configuration insists on them. */
+/* The model and what it costs on `ranks` ranks of one node, on GPUs where the configuration insists on them, or leaves
+ * it to what is here. */
 typedef struct summary {
     base_arena *arena;
     const run_config *config;
     const run_graph *graph;
     const run_plan *plan;
     int ranks, sharded, on_gpus;
-    int64_t share;             /* samples a rank and step at most */
-    size_t parameter_bytes;    /* of the slab */
-    int parameter_copies_node; /* 1: the node's ranks share one copy */
-    size_t gradient_bytes;     /* with the sums in double */
-    size_t operand_bytes;      /* of the slab of joint sums */
+    char device_note[RUN_DEVICE_NOTE]; /* why that device; "": the configuration says so */
+    int64_t share;                     /* samples a rank and step at most */
+    size_t parameter_bytes;            /* of the slab */
+    int parameter_copies_node;         /* 1: the node's ranks share one copy */
+    size_t gradient_bytes;             /* with the sums in double */
+    size_t operand_bytes;              /* of the slab of joint sums */
     int operand_copies_node;
     size_t optimizer_bytes; /* of the rank that has most */
     size_t input_bytes;     /* the loader's two batches; on a GPU the one at work */
@@ -34,11 +39,10 @@ typedef struct summary {
 
 static base_status parse(int argc, char **argv, summary_options *options)
 {
-    static const struct option known[] = {{"ranks", required_argument, NULL, 'n'},
-                                          {"set", required_argument, NULL, 's'},
-                                          {"json", no_argument, NULL, 'j'},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {NULL, 0, NULL, 0}};
+    static const struct option known[] = {
+        {"ranks", required_argument, NULL, 'n'}, {"set", required_argument, NULL, 's'},
+        {"share-gpus", no_argument, NULL, 'g'},  {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},        {NULL, 0, NULL, 0}};
     long long number;
     options->ranks = 1;
     opterr = 0;
@@ -49,6 +53,7 @@ static base_status parse(int argc, char **argv, summary_options *options)
             options->ranks = (int)number;
             break;
         case 's': BASE_TRY(command_sets_add(&options->sets, optarg)); break;
+        case 'g': command_share_gpus(); break;
         case 'j': options->json = 1; break;
         case 'h': options->help = 1; return BASE_OK;
         default: return command_bad_option("summary", argv, optind);
@@ -117,7 +122,8 @@ static base_status build(const run_config *config, int ranks, summary *self)
                          config->path, train->batch, ranks);
     self->config = config;
     self->ranks = ranks;
-    self->on_gpus = train->device == RUN_DEVICE_GPU;
+    self->on_gpus = train->device == RUN_DEVICE_GPU ||
+                    (train->device == RUN_DEVICE_AUTO && run_device_has_for(ranks, self->device_note));
     self->share = (train->batch + ranks - 1) / ranks;
     BASE_TRY(base_arena_create(&self->arena, "summary"));
     BASE_TRY(run_graph_build(config, known_classes(&config->data), self->arena, &self->graph));
@@ -232,6 +238,8 @@ static void print_text(const summary *self)
     printf("gradients                   %d bucket%s, sync %s\n\n", self->plan->bucket_count,
            self->plan->bucket_count == 1 ? "" : "s",
            run_sync_name(self->sharded ? RUN_SYNC_SHARDED : RUN_SYNC_ALLREDUCE));
+    if (*self->device_note)
+        printf("train.device = \"auto\" takes %s here: %s\n", self->on_gpus ? "GPUs" : "the cpu", self->device_note);
     printf("memory of a rank, on %s, %d rank%s on one node, %" PRId64 " sample%s each:\n",
            self->on_gpus ? "a GPU" : "the cpu", self->ranks, self->ranks == 1 ? "" : "s", self->share,
            self->share == 1 ? "" : "s");
@@ -307,6 +315,7 @@ static base_status print_json(const summary *self)
     json_object_set_new(json, "flops_train_per_sample", json_integer(self->graph->flops_train));
     json_object_set_new(json, "batch", json_integer(self->config->train.batch));
     json_object_set_new(json, "device", json_string(run_device_name(self->on_gpus ? RUN_DEVICE_GPU : RUN_DEVICE_CPU)));
+    json_object_set_new(json, "device_note", *self->device_note ? base_json_text(self->device_note) : json_null());
     json_object_set_new(json, "ranks", json_integer(self->ranks));
     json_object_set_new(json, "batch_per_rank", json_integer(self->share));
     json_object_set_new(json, "buckets", json_integer(self->plan->bucket_count));
@@ -332,6 +341,7 @@ static base_status run(int argc, char **argv)
     BASE_TRY(parse(argc, argv, &options));
     if (options.help)
         return fputs(command_summary.usage, stdout) < 0 ? BASE_ERROR : BASE_OK;
+    BASE_TRY(base_switch_check());
     base_status status = run_config_read(options.config, options.sets.count, options.sets.values, &config);
     if (status == BASE_OK)
         status = build(config, options.ranks, &self);
@@ -350,12 +360,12 @@ const command command_summary = {
         "\n"
         "Prints the model that CONFIG describes, layer by layer in the order of execution: output shape (C x H x W),\n"
         "parameters, multiplications and additions of a sample's forward pass; then the memory of a rank when\n"
-        "train.batch is shared by N ranks of one node, on GPUs for train.device = \"gpu\", else on the cpu. Needs "
-        "neither\n"
-        "data nor mpirun nor GPUs.\n"
+        "train.batch is shared by N ranks of one node: on GPUs for train.device = \"gpu\", for \"auto\" on what train\n"
+        "would take here. Needs neither data nor mpirun nor GPUs.\n"
         "\n"
         "  -n, --ranks N       ranks that share train.batch (default: 1)\n"
         "  -s, --set KEY=VALUE override a key of the config, e.g. --set train.sync=allreduce; may be repeated\n"
+        "      --share-gpus    \"auto\" takes GPUs for more ranks than there are (or set DDPT_SHARE_GPUS=1)\n"
         "      --json          the same as JSON (schema ddpt.summary.v1; bytes)\n"
         "  -h, --help          this text\n"
         "\n"

@@ -152,7 +152,7 @@ static base_status train(comm_world *world, const run_config *config, const trai
                          const run_observer *observer)
 {
     run_job job;
-    run_outcome outcome;
+    run_outcome outcome = {0};
     int resumes = options->resume || options->auto_resume;
     run_observer teller = {.context = (void *)observer, .begin = tell_begin, .end = tell_end};
     run_resume_options resume = {.path = options->resume_path,
@@ -174,6 +174,8 @@ static base_status train(comm_world *world, const run_config *config, const trai
     /* What is left of a group that lost a rank cannot be taken down together. */
     if (status != BASE_PEER)
         run_job_destroy(&job);
+    else
+        command_stay(outcome.stay_ms);
     return status;
 }
 

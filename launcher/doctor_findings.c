@@ -86,6 +86,8 @@ static void find_environment(finder *self)
         add(self, "OPENBLAS_CORETYPE=%s forces OpenBLAS's kernel; unset it unless that is meant", f->openblas_coretype);
     if (f->ddpt_isa)
         add(self, "DDPT_ISA=%s forces ddpt's kernels; unset it unless that is meant", f->ddpt_isa);
+    if (f->bad_switch)
+        add(self, "%s: no job begins until then", f->bad_switch);
     if (f->ddpt_data && !f->places[0].exists)
         add(self, "DDPT_DATA=%s is not a folder: data sets are not looked for there", f->ddpt_data);
 }

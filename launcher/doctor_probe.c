@@ -1,3 +1,4 @@
+#include "base_switch.h"
 #include "bench_host.h"
 #include "doctor.h"
 #include "run_config.h"
@@ -146,6 +147,15 @@ static const char *variable(const char *name)
     return value && *value ? value : NULL;
 }
 
+static base_status probe_switches(doctor_facts *facts, base_arena *arena)
+{
+    if (base_switch_check() == BASE_OK)
+        return BASE_OK;
+    facts->bad_switch = base_arena_string(arena, base_status_message());
+    base_status_clear();
+    return facts->bad_switch ? BASE_OK : BASE_ERROR;
+}
+
 base_status doctor_probe_machine(doctor_facts *facts, base_arena *arena)
 {
     struct statvfs shm;
@@ -164,6 +174,7 @@ base_status doctor_probe_machine(doctor_facts *facts, base_arena *arena)
     facts->openblas_coretype = variable("OPENBLAS_CORETYPE");
     facts->ddpt_isa = variable("DDPT_ISA");
     facts->ddpt_data = variable("DDPT_DATA");
+    BASE_TRY(probe_switches(facts, arena));
     BASE_TRY(probe_places(facts, arena));
     return probe_topology(facts);
 }

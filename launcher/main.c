@@ -21,9 +21,18 @@ enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 static comm_world *open_world;
 static char line[4096];
 
+/* A launcher that is told to end the job may drop what it has not yet forwarded of stderr: hydra does. */
+static int stay_ms = 200;
+
 const char *command_line(void)
 {
     return line;
+}
+
+void command_stay(int ms)
+{
+    if (ms > stay_ms)
+        stay_ms = ms;
 }
 
 static void remember_line(int argc, char **argv)
@@ -133,9 +142,6 @@ static void print_failure(base_status status, int launcher_speaks)
     base_log_write(BASE_LOG_DEBUG, status == BASE_PEER, "at %s", base_status_trace());
 }
 
-/* A launcher that is told to end the job may drop what it has not yet forwarded of stderr: hydra does. */
-enum { FORWARDING_NS = 200 * 1000 * 1000 };
-
 /* What is opened from now on must not be taken for a stream that the caller has closed. Writing fails as before. */
 static void fill_streams(void)
 {
@@ -160,7 +166,7 @@ int main(int argc, char **argv)
         print_failure(status, launcher_speaks);
     run_signal_disarm();
     if (open_world && status == BASE_PEER) {
-        nanosleep(&(struct timespec){.tv_nsec = FORWARDING_NS}, NULL);
+        nanosleep(&(struct timespec){.tv_sec = stay_ms / 1000, .tv_nsec = stay_ms % 1000 * 1000000L}, NULL);
         comm_world_abort(open_world, (int)status);
     }
     if (open_world)

@@ -2,6 +2,7 @@
 #include "ops_host.h"
 
 #include "base_log.h"
+#include "base_switch.h"
 
 #include <assert.h>
 #include <limits.h>
@@ -112,17 +113,15 @@ static const char *why_not_native(void)
 static base_status choose_precision(ops_precision precision, const ops_bf16 *native, const ops_bf16 *emulated,
                                     const ops_bf16 **bf16)
 {
-    const char *forced = getenv("DDPT_HOST_BF16");
-    int emulate = forced && strcmp(forced, "emulate") == 0;
+    static atomic_int said;
+    int emulate = base_switch_index(BASE_SWITCH_HOST_BF16) == 0;
     *bf16 = NULL;
     if (precision == OPS_FP32)
         return BASE_OK;
     if (precision == OPS_TF32)
         return BASE_FAIL(BASE_DEVICE, "precision \"tf32\" is for GPUs: the cpu computes in \"fp32\" and \"bf16\"");
-    if (forced && *forced && !emulate)
-        return BASE_FAIL(BASE_USAGE, "DDPT_HOST_BF16 is \"%s\"; it may be \"emulate\", or not be set", forced);
     *bf16 = emulate ? emulated : native;
-    if (emulate)
+    if (emulate && !atomic_exchange(&said, 1))
         BASE_WARN("bf16 is emulated, since DDPT_HOST_BF16 says so: slower than fp32");
     if (*bf16)
         return BASE_OK;

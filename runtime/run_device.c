@@ -1,6 +1,7 @@
 #include "run_device.h"
 
 #include "base_log.h"
+#include "base_switch.h"
 
 #include <hwloc.h>
 #include <stdio.h>
@@ -26,13 +27,13 @@ int run_device_seems_to_be_there(void)
     return given && *given;
 }
 
-static base_status find_gpu(const comm_world_info *info, run_device_choice *choice)
+/* *count: how many there are. */
+static base_status find_gpu(int node_rank, run_device_choice *choice, int *count)
 {
-    int count = 0;
     run_plugin_gpu gpu;
     BASE_TRY(run_plugin_load(&choice->plugin));
-    BASE_TRY(choice->plugin->count(&count));
-    choice->index = info->node_rank % count;
+    BASE_TRY(choice->plugin->count(count));
+    choice->index = node_rank % *count;
     BASE_TRY(choice->plugin->describe(choice->index, &gpu));
     snprintf(choice->name, sizeof choice->name, "%s", gpu.name);
     snprintf(choice->bus, sizeof choice->bus, "%s", gpu.bus);
@@ -41,8 +42,7 @@ static base_status find_gpu(const comm_world_info *info, run_device_choice *choi
 
 static int may_share(void)
 {
-    const char *text = getenv(RUN_DEVICE_SHARE);
-    return text && *text && strcmp(text, "0") != 0;
+    return base_switch_index(BASE_SWITCH_SHARE_GPUS) == 1;
 }
 
 /* The first rank that has none, or -1. */
@@ -113,8 +113,9 @@ base_status run_device_choose(comm_world *world, run_device wanted, run_device_c
     if (wanted == RUN_DEVICE_CPU)
         return BASE_OK;
     base_status status = BASE_OK;
+    int count = 0;
     if (wanted == RUN_DEVICE_GPU || run_device_seems_to_be_there())
-        status = find_gpu(info, choice);
+        status = find_gpu(info->node_rank, choice, &count);
     claim mine = {.has = status == BASE_OK && choice->plugin};
     claim *all = calloc((size_t)info->size, sizeof *all);
     if (wanted == RUN_DEVICE_AUTO && status != BASE_OK) {
@@ -134,6 +135,24 @@ base_status run_device_choose(comm_world *world, run_device wanted, run_device_c
         status = settle(wanted, all, info->size, choice);
     free(all);
     return status;
+}
+
+int run_device_has_for(int ranks, char note[RUN_DEVICE_NOTE])
+{
+    run_device_choice choice = {0};
+    int count = 0, has = 0;
+    if (!run_device_seems_to_be_there())
+        snprintf(note, RUN_DEVICE_NOTE, "no GPU seems to be here");
+    else if (find_gpu(0, &choice, &count) != BASE_OK)
+        snprintf(note, RUN_DEVICE_NOTE, "%s", base_status_message());
+    else if (ranks > count && !may_share())
+        snprintf(note, RUN_DEVICE_NOTE, "there are more ranks than GPUs (%d)", count);
+    else {
+        has = 1;
+        snprintf(note, RUN_DEVICE_NOTE, "%s", choice.name);
+    }
+    base_status_clear();
+    return has;
 }
 
 /* ---- the cores next to it ---- */

@@ -11,8 +11,6 @@
 #include "run_config.h"
 #include "run_plugin.h"
 
-#define RUN_DEVICE_SHARE "DDPT_SHARE_GPUS"
-
 typedef struct run_device_choice {
     const run_plugin *plugin; /* NULL: the host */
     int index;                /* of the GPU among those of this process */
@@ -23,6 +21,11 @@ typedef struct run_device_choice {
 
 /* Local. Does this machine look as if it had a GPU? Asks for no library. */
 int run_device_seems_to_be_there(void);
+
+/* Local. What device = "auto" would take for `ranks` ranks of this node: 1: GPUs, of which `note` names the first; 0:
+ * the CPU, and `note` says why. */
+enum { RUN_DEVICE_NOTE = 512 };
+int run_device_has_for(int ranks, char note[RUN_DEVICE_NOTE]);
 
 /* Collective; all ranks get GPUs or none does. BASE_DEVICE, on all alike, for device = "gpu" where a rank has none, or
  * has to share it and may not. */

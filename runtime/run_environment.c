@@ -1,6 +1,7 @@
 #include "run_environment.h"
 
 #include "base_json.h"
+#include "base_switch.h"
 #include "run_environment_gpus.h"
 
 #include <stdio.h>
@@ -88,6 +89,16 @@ static void describe_host(base_device_info *info)
     base_device_host.close(&host);
 }
 
+/* Rank 0's; those that are set. */
+static json_t *switches_json(void)
+{
+    json_t *json = json_object();
+    for (base_switch s = 0; s < BASE_SWITCH_COUNT; s++)
+        if (base_switch_computes(s) && base_switch_value(s))
+            json_object_set_new(json, base_switch_name(s), base_json_text(base_switch_value(s)));
+    return json;
+}
+
 json_t *run_environment_json(const run_job *job, const run_environment_places *places, const char *command,
                              const char *date)
 {
@@ -99,6 +110,7 @@ json_t *run_environment_json(const run_job *job, const run_environment_places *p
     json_object_set_new(json, "launcher", json_string(job->info.launcher));
     json_object_set_new(json, "blas", json_string(job->ops->libraries(job->context)));
     json_object_set_new(json, "kernels", json_string(job->ops->name));
+    json_object_set_new(json, "switches", switches_json());
     json_object_set_new(json, "compiler", json_string(DDPT_COMPILER));
     json_object_set_new(json, "cpu", json_string(device.name));
     json_object_set_new(json, "cores", json_integer(job->cores));

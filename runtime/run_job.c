@@ -1,14 +1,13 @@
 #include "run_job.h"
 
 #include "base_log.h"
+#include "base_switch.h"
 #include "base_time.h"
 #include "run_optim.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 /* ---- parts ---- */
 
@@ -122,8 +121,7 @@ static size_t bucket_grain(const run_job *self)
 /* A lone rank has nobody to sum with while it computes: a device updates everything at once. */
 static size_t bucket_bytes(const run_job *self)
 {
-    return self->ops->asynchronous && self->info.size == 1 ? SIZE_MAX
-                                                           : run_job_bucket_bytes(self->config, self->graph);
+    return self->ops->asynchronous && self->info.size == 1 ? SIZE_MAX : run_job_bucket_bytes(self->config, self->graph);
 }
 
 static base_status build_model(run_job *self)
@@ -226,8 +224,8 @@ static base_status create_flight(run_job *self)
     run_flight_options flight = {
         .device_table = self->device_table, .device = self->device, .stream = self->stream, .group = self->group};
     BASE_TRY(run_flight_create(&flight, &self->flight));
-    const char *wish = getenv("DDPT_GPU_GRAPHS");
-    int captures = self->ops->asynchronous && comm_group_can_capture(self->group) && !(wish && strcmp(wish, "0") == 0);
+    int captures = self->ops->asynchronous && comm_group_can_capture(self->group) &&
+                   base_switch_index(BASE_SWITCH_GPU_GRAPHS) != 0;
     return run_replay_create(self->device_table, self->device, self->stream, captures, &self->replay);
 }
 
@@ -244,6 +242,7 @@ base_status run_job_create(comm_world *world, const run_config *config, run_job_
     *self = (run_job){.world = world, .config = config, .purpose = purpose, .info = *comm_world_get_info(world)};
     snprintf(self->rank_name, sizeof self->rank_name, "rank-%d", self->info.rank);
     BASE_TRY(agree(self, base_arena_create(&self->arena, "model"), "MPI"));
+    BASE_TRY(agree(self, base_switch_check(), "environment"));
     BASE_TRY(agree(self, run_job_choose_device(self), "configuration"));
     BASE_TRY(agree(self, open_data(self), "data"));
     if (purpose == RUN_JOB_TRAIN)

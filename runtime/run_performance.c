@@ -57,6 +57,7 @@ json_t *run_performance_json(const run_performance *p, const run_efficiency *e)
     json_object_set_new(step, "p50", base_json_number(p->step_ms_p50));
     json_object_set_new(step, "p90", base_json_number(p->step_ms_p90));
     json_object_set_new(step, "mean", base_json_number(p->step_ms_mean));
+    json_object_set_new(step, "blocks", p->blocks ? json_integer(p->blocks) : json_null());
     for (int i = 0; i < BASE_PHASE_COUNT; i++)
         if (base_phase_recorded((base_phase)i) == (base_phase)i)
             json_object_set_new(phases, base_phase_name((base_phase)i), base_json_number(p->phases_ms[i]));

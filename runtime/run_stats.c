@@ -1,5 +1,6 @@
 #include "run_stats.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 enum { TIMES_MAX = 1 << 20, WARMUP_MAX = 10 };
@@ -10,6 +11,8 @@ struct run_stats {
     int64_t capacity, kept;
     double *seconds;
     int64_t samples;
+    int64_t timings; /* of a step, or of several together ... */
+    int together;    /* ... as some were */
     double total_seconds, least_seconds, phases[BASE_PHASE_COUNT];
 };
 
@@ -60,6 +63,8 @@ void run_stats_add(run_stats *self, int64_t steps, int64_t samples, const base_p
     double seconds = run_stats_step_seconds(phases), each = seconds / (double)steps;
     if (self->samples == 0 || each < self->least_seconds)
         self->least_seconds = each;
+    self->timings++;
+    self->together |= steps > 1;
     self->samples += samples;
     self->total_seconds += seconds;
     for (int i = 0; i < BASE_PHASE_COUNT; i++)
@@ -84,9 +89,13 @@ run_performance run_stats_performance(run_stats *self)
     p.step_ms_mean = 1e3 * self->total_seconds / steps;
     for (int i = 0; i < BASE_PHASE_COUNT; i++)
         p.phases_ms[i] = 1e3 * self->phases[i] / steps;
+    p.blocks = self->together ? self->timings : 0;
+    p.step_ms_min = 1e3 * self->least_seconds; /* of all, not of those that are kept */
+    p.step_ms_p50 = p.step_ms_p90 = NAN;
+    if (p.blocks && p.blocks < RUN_STATS_BLOCKS)
+        return p;
     /* Order does not matter to later additions: each is a sample of the same steps. */
     qsort(self->seconds, (size_t)self->kept, sizeof *self->seconds, ascending);
-    p.step_ms_min = 1e3 * self->least_seconds; /* of all, not of those that are kept */
     p.step_ms_p50 = 1e3 * self->seconds[(self->kept - 1) / 2];
     p.step_ms_p90 = 1e3 * self->seconds[(self->kept - 1) * 9 / 10];
     return p;

@@ -13,9 +13,13 @@ typedef struct run_stats run_stats;
 typedef struct run_performance {
     int64_t steps;             /* counted: after the warm-up */
     double samples_per_second; /* of all ranks */
-    double step_ms_min, step_ms_p50, step_ms_p90, step_ms_mean;
+    int64_t blocks;            /* 0: each step was timed; else so many blocks of steps, whose means these are: */
+    double step_ms_min, step_ms_p50, step_ms_p90; /* percentiles are NaN with less than RUN_STATS_BLOCKS blocks */
+    double step_ms_mean;
     double phases_ms[BASE_PHASE_COUNT]; /* mean a step; under the recorded phases (base_phase_recorded) */
 } run_performance;
+
+enum { RUN_STATS_BLOCKS = 10 };
 
 /* Steps at the beginning of a run of `steps` that do not count: a tenth, at most 10. */
 int64_t run_stats_warmup(int64_t steps);

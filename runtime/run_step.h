@@ -48,6 +48,7 @@ typedef struct run_outcome {
     double seconds;                                              /* from the first step to the end */
     char param_digest[17];
     char folder[4096]; /* rank 0: the run's folder */
+    int stay_ms;       /* after BASE_PEER: whoever leaves ends the job, and rank 0 may take so long for the record */
 } run_outcome;
 
 /* Who watches a training, through job->monitor. */

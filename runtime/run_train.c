@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 /* State of the loops of a run. */
 typedef struct trainer {
@@ -25,12 +24,11 @@ typedef struct trainer {
     run_outcome *outcome;
     ckpt_position at;  /* what is done, or on its way */
     ckpt_position met; /* what was done when the ranks met last */
-    double met_time;
     base_phases phases;
     run_balance_log *balance;
     run_monitor_record totals; /* for who watches */
     int64_t warm;              /* the step with which the warm-up ends */
-    int64_t every;             /* steps between meetings */
+    run_pace pace;
 } trainer;
 
 static void start_epoch(trainer *self, int64_t epoch)
@@ -69,13 +67,6 @@ static void show(trainer *self)
     run_monitor_add(self->job->monitor, totals);
 }
 
-/* The ranks come to the same pace: they know the same times. */
-static void choose_pace(trainer *self, const run_step_result *result)
-{
-    if (self->job->ops->asynchronous)
-        self->every = run_pace_steps(result->seconds / (double)result->steps);
-}
-
 static int line_is_due(const run_job *job, int64_t step)
 {
     int64_t every = job->config->train.log_every;
@@ -86,7 +77,6 @@ static void record_steps(trainer *self, const run_step_result *result)
 {
     ckpt_position *at = &self->at;
     int64_t every = self->job->config->train.log_every;
-    choose_pace(self, result);
     add_steps(at, result);
     run_progress_step(&self->progress, at->step, at->epoch + 1, result->samples, epoch_loss(self),
                       epoch_accuracy(self));
@@ -99,7 +89,7 @@ static void record_steps(trainer *self, const run_step_result *result)
                            .lr = result->lr,
                            .phases = &self->phases,
                            .due = every == 0 || line_is_due(self->job, at->step),
-                           .every = every == 0 ? self->every : every};
+                           .every = every == 0 ? self->pace.every : every};
     run_report_steps(self->report, &line);
     run_balance_log_add(self->balance, result->steps, &self->phases);
     double steps = (double)result->steps;
@@ -108,26 +98,19 @@ static void record_steps(trainer *self, const run_step_result *result)
     self->totals.samples += result->samples;
 }
 
-/* A lone rank meets nobody and can do so whenever it wants to: when it is asked to end, and when steps have become much
- * slower than those that the pace was chosen by. */
-static int has_waited(const trainer *self)
-{
-    return self->job->info.size == 1 && (run_signal_interrupted() || run_signal_stopping() ||
-                                         base_time_now() - self->met_time > 2.0 * RUN_PACE_SECONDS);
-}
-
 /* Where the ranks have to know of one another, or a line is due. */
-static int meets_after(const trainer *self, const ckpt_position *done)
+static int has_to_meet(const trainer *self, const ckpt_position *done)
 {
     const run_job *job = self->job;
-    return has_waited(self) || done->step % self->every == 0 || line_is_due(job, done->step) ||
-           done->step == self->warm || done->step >= job->total_steps || done->step_in_epoch >= job->steps_per_epoch ||
-           run_checkpoint_is_due(self->checkpoint, done->step);
+    return line_is_due(job, done->step) || done->step == self->warm || done->step >= job->total_steps ||
+           done->step_in_epoch >= job->steps_per_epoch || run_checkpoint_is_due(self->checkpoint, done->step);
 }
 
 static base_status end_steps(trainer *self, const run_step_result *result)
 {
     const ckpt_position *at = &self->at;
+    if (self->job->ops->asynchronous) /* the ranks come to the same pace: they know the same times */
+        run_pace_met(&self->pace, at->step, result->seconds / (double)result->steps);
     record_steps(self, result);
     if (result->interrupted)
         return BASE_FAIL(BASE_INTERRUPTED, "interrupted after step %" PRId64 " of %" PRId64, at->step,
@@ -148,8 +131,12 @@ static base_status one_step(trainer *self)
     run_checkpoint_vote vote = run_checkpoint_get_vote(self->checkpoint);
     done.step++;
     done.step_in_epoch++;
-    run_step_order order = {.step = self->at.step, .meets = meets_after(self, &done), .vote = &vote};
-    base_status status = run_step_train(self->job, &order, &self->phases, &result);
+    run_step_order order = {.step = self->at.step, .meets = has_to_meet(self, &done), .vote = &vote};
+    base_status status = BASE_OK;
+    if (self->job->ops->asynchronous)
+        status = run_pace_meets(&self->pace, done.step, &self->phases, &order.meets);
+    if (status == BASE_OK)
+        status = run_step_train(self->job, &order, &self->phases, &result);
     if (status != BASE_OK) {
         self->at = self->met; /* of the steps since then nobody knows what they came to */
         return status;
@@ -159,7 +146,6 @@ static base_status one_step(trainer *self)
         return BASE_OK;
     status = end_steps(self, &result);
     self->met = self->at;
-    self->met_time = base_time_now();
     return status;
 }
 
@@ -205,7 +191,6 @@ static base_status train(trainer *self)
     run_job *job = self->job;
     int saved;
     self->met = self->at;
-    self->met_time = base_time_now();
     /* A run that is done, but perhaps in another folder. */
     if (self->at.step >= job->total_steps)
         BASE_TRY(run_checkpoint_save(self->checkpoint, &self->at, &saved));
@@ -262,15 +247,16 @@ static base_status write_record(trainer *self, base_status status, const run_bal
     return run_report_write(self->report, &result);
 }
 
-/* Whoever leaves first ends the whole job, so the others give rank 0, which has found the same, the time to write the
- * record. */
-static void record_failure(trainer *self, base_status status)
+/* Rank 0 writes the record and ends the job. It finds a lost peer when the others do; of one whose device failed it
+ * hears from a coordinator, or by waiting in vain. */
+static void record_failure(trainer *self, base_status status, int own)
 {
-    static const struct timespec record = {.tv_nsec = 500 * 1000 * 1000};
+    enum { RECORD_MS = 500, HEAR_MS = 2000 };
     char message[1024];
+    int bound = run_job_wait_bound_ms(self->job);
     snprintf(message, sizeof message, "%s", base_status_message());
     if (self->job->info.rank != 0)
-        nanosleep(&record, NULL);
+        self->outcome->stay_ms = RECORD_MS + (own ? HEAR_MS + (bound == COMM_FOREVER ? 0 : bound) : 0);
     else if (write_record(self, status, NULL) != BASE_OK)
         BASE_WARN("%s", base_status_message());
     BASE_FAIL(status, "%s", message);
@@ -380,7 +366,7 @@ static void begin_watch(trainer *self, const run_observer *observer)
                            .epochs = job->config->train.epochs,
                            .stall_timeout = job->config->train.stall_timeout};
     self->warm = self->at.step + run_stats_warmup(job->total_steps);
-    self->every = 1;
+    run_pace_start(&self->pace, job->group, self->at.step);
     base_phases_start(&self->phases, BASE_PHASE_OTHER);
     show(self);
     if (observer)
@@ -408,7 +394,8 @@ base_status run_train(run_job *job, const run_train_options *options, run_outcom
         begin_watch(&self, options->observer);
         double began = base_time_now();
         run_progress_start(&self.progress, job, self.at.step);
-        status = run_job_lose_device(job, train(&self));
+        base_status found = train(&self);
+        status = run_job_lose_device(job, found);
         run_progress_end(&self.progress);
         outcome->seconds = base_time_now() - began;
         if (options->observer)
@@ -417,7 +404,7 @@ base_status run_train(run_job *job, const run_train_options *options, run_outcom
         if (status == BASE_OK || status == BASE_DIVERGED || status == BASE_INTERRUPTED || status == BASE_STOPPED)
             status = end(&self, status);
         else
-            record_failure(&self, status);
+            record_failure(&self, status, found != status);
     }
     run_checkpoint_destroy(&self.checkpoint);
     run_report_destroy(&self.report);

@@ -29,7 +29,7 @@ typedef struct coordinator_run {
     coordinator_run_state end; /* RUNNING until then */
     char reason[TELEMETRY_REASON_TEXT];
     int condemned;  /* it has lost a rank ... */
-    int speaker;    /* ... and this one says so */
+    int speaker;    /* ... and this one says so; -1: that one did */
     double heard;   /* any rank */
     double back;    /* since when it has been heard without a break */
     double stepped; /* when a step last ended, which takes all ranks; -INFINITY before */

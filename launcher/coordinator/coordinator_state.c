@@ -332,6 +332,13 @@ static void condemn(coordinator_run *run)
     run->speaker = speaker->rank;
 }
 
+/* A rank has ended alone, as one does whose GPU fails: it has said why, and the others wait for it in vain. */
+static void condemn_silently(coordinator_run *run)
+{
+    run->condemned = 1;
+    run->speaker = -1;
+}
+
 void coordinator_state_tick(coordinator_state *self, double now, coordinator_end end, void *context)
 {
     for (int i = 0; i < self->run_count; i++) {
@@ -340,6 +347,8 @@ void coordinator_state_tick(coordinator_state *self, double now, coordinator_end
             coordinator_straggler_judge(run, now);
             if (coordinator_stall_find(run, now, run->reason) >= 0)
                 condemn(run);
+        } else if (run->end == COORDINATOR_FAILED && !run->condemned) {
+            condemn_silently(run);
         }
         if (run->condemned)
             tell(run, end, context);

@@ -45,7 +45,8 @@ typedef void (*coordinator_end)(void *context, const coordinator_route *to, cons
  *   - all ranks report that they have waited for others for so long: then the one with the fewest steps is it, else
  *     one that never spoke, else the lowest.
  * Silence of less than a second is none. The run has then failed, and all its ranks are told, one of them to say so;
- * those that go on are told again with each of their summaries. To be called several times a second. */
+ * those that go on are told again with each of their summaries. A rank that reports that it has failed is lost at once,
+ * whatever the timeout, and says so itself. To be called several times a second. */
 void coordinator_state_tick(coordinator_state *self, double now, coordinator_end end, void *context);
 
 /* Fills view->runs, newest first: of all runs (run_id ""), or of one. *view is empty before. BASE_ERROR when memory is

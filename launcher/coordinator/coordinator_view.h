@@ -69,7 +69,8 @@ typedef struct coordinator_run_view {
     coordinator_rank_view *ranks;
 } coordinator_run_view;
 
-/* Messages. received = accepted + malformed + oversized + replayed + foreign + queries. */
+/* Messages. received = accepted + malformed + oversized + replayed + foreign + queries. One of more than 1 MiB is in
+ * none of them: ZeroMQ ends its connection, and its monitor has no event for that but the end of a connection. */
 typedef struct coordinator_counts {
     uint64_t received, accepted, malformed, oversized, replayed, foreign, queries;
     uint64_t refused; /* connections without the key */

@@ -45,4 +45,8 @@ base_status report_sweep_read(const char *path, scaling_sweep *sweep, scaling_op
 /* 1 if there is a file `name` in the folder `folder`. */
 int report_sweep_has(const char *folder, const char *name);
 
+/* May a report be written to `folder`, which need not be there? BASE_USAGE for that of a run, which would become an
+ * experiment's and could not be reported on any more. */
+base_status report_sweep_check_out(const char *folder);
+
 #endif

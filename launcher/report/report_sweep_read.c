@@ -198,6 +198,18 @@ int report_sweep_has(const char *folder, const char *name)
     return (size_t)snprintf(path, sizeof path, "%s/%s", folder, name) < sizeof path && stat(path, &info) == 0;
 }
 
+base_status report_sweep_check_out(const char *folder)
+{
+    static const char *const files[] = {"run.json", "steps.csv", "steps.csv.partial"};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        if (report_sweep_has(folder, files[i]))
+            return BASE_FAIL(BASE_USAGE,
+                             "--out: %s is the folder of a run (%s), which a report would make an experiment's: name "
+                             "another, or leave --out away for a new one below runs/",
+                             folder, files[i]);
+    return BASE_OK;
+}
+
 base_status report_sweep_read(const char *path, scaling_sweep *sweep, scaling_options *options)
 {
     char file[PATH_MAX];

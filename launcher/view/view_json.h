@@ -3,7 +3,8 @@
  * Schema ddpt.state.v1. Numbers that are not known or not finite are null; texts are UTF-8, a byte that is none is '?'.
  *
  *     schema, version (of the coordinator), address, uptime_s
- *     messages   {accepted, malformed, oversized, replayed, foreign, queries, received (the sum)}
+ *     messages   {accepted, malformed, oversized, replayed, foreign, queries, received (the sum)}: without those of
+ *                more than 1 MiB, which end their connection uncounted
  *     refused    connections without the key
  *     runs       [], newest first:
  *       id, name, folder, host (of rank 0)

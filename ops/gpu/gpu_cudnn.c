@@ -2,6 +2,7 @@
 #include "gpu_cudnn.h"
 
 #include "base_log.h"
+#include "base_switch.h"
 #include "gpu_cudnn_graph.h"
 
 #include <stdio.h>
@@ -27,8 +28,7 @@ struct gpu_cudnn_plan {
 
 static int is_wanted(void)
 {
-    const char *wish = getenv("DDPT_GPU_CUDNN");
-    return !(wish && strcmp(wish, "0") == 0);
+    return base_switch_index(BASE_SWITCH_GPU_CUDNN) != 0;
 }
 
 void gpu_cudnn_describe(char *text, size_t nbytes)

@@ -1,6 +1,7 @@
 /* gpu_ops.c: the table, the life of a context, and the slots that are one kernel each. */
 #include "gpu_ops.h"
 
+#include "base_switch.h"
 #include "gpu_context.h"
 
 #include <assert.h>
@@ -40,8 +41,7 @@ int gpu_is_exact(const ops_context *self)
 static base_status prepare_own_products(ops_context *self)
 {
     const size_t nbytes = GPU_SMALL_TILES * sizeof *self->arrivals;
-    const char *wish = getenv("DDPT_GPU_OWN");
-    if (self->type != GPU_F32 || (wish && strcmp(wish, "0") == 0))
+    if (self->type != GPU_F32 || base_switch_index(BASE_SWITCH_GPU_OWN) == 0)
         return BASE_OK;
     BASE_TRY(allocate((void **)&self->arrivals, nbytes));
     return gpu_launched(gpuMemsetAsync(self->arrivals, 0, nbytes, self->stream));

@@ -37,6 +37,38 @@ base_status base_file_make_folder(const char *path)
     return BASE_OK;
 }
 
+/* `path` becomes the folder that it is in; 0: that is not named. */
+static int go_up(char *path)
+{
+    size_t n = strlen(path);
+    while (n > 0 && path[n - 1] == '/')
+        n--;
+    while (n > 0 && path[n - 1] != '/')
+        n--;
+    path[n] = '\0';
+    return n > 0;
+}
+
+int base_file_missing_folders(const char *path)
+{
+    char part[PATH_MAX];
+    struct stat info;
+    int missing = 0, more = (size_t)snprintf(part, sizeof part, "%s", path) < sizeof part;
+    while (more && stat(part, &info) != 0 && errno == ENOENT) {
+        missing++;
+        more = go_up(part);
+    }
+    return missing;
+}
+
+void base_file_remove_folders(const char *path, int count)
+{
+    char part[PATH_MAX];
+    int more = (size_t)snprintf(part, sizeof part, "%s", path) < sizeof part;
+    while (count-- > 0 && more && rmdir(part) == 0)
+        more = go_up(part);
+}
+
 static base_status partial_name(const char *path, char *name, size_t size)
 {
     if ((size_t)snprintf(name, size, "%s.partial", path) >= size)

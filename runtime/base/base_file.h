@@ -9,6 +9,12 @@
 /* Make `path` and the folders above it; fine if it exists. BASE_ERROR names the folder that could not be made. */
 base_status base_file_make_folder(const char *path);
 
+/* How many folders that makes. */
+int base_file_missing_folders(const char *path);
+
+/* Remove `path` and the folders above it, `count` in all, as far as they are empty. */
+void base_file_remove_folders(const char *path, int count);
+
 /* Write `nbytes` to `path`.partial, fsync, rename to `path`, fsync the folder. On failure `path` is as it was before.
  */
 base_status base_file_write(const char *path, const void *data, size_t nbytes);

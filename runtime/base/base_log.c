@@ -1,10 +1,10 @@
 #include "base_log.h"
 
+#include "base_switch.h"
+
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 static int log_rank = 0;
@@ -12,16 +12,12 @@ static int log_size = 1;
 static int log_level = -1;
 static atomic_int open_line;
 
-static const char *const level_names[] = {"error", "warn", "info", "debug"};
 static const char *const level_prefix[] = {"error: ", "warning: ", "", "debug: "};
 
 static int level_from_environment(void)
 {
-    const char *name = getenv("DDPT_LOG");
-    for (int i = 0; name && i < (int)(sizeof level_names / sizeof *level_names); i++)
-        if (strcmp(name, level_names[i]) == 0)
-            return i;
-    return BASE_LOG_INFO;
+    int given = base_switch_index(BASE_SWITCH_LOG);
+    return given >= 0 ? given : BASE_LOG_INFO;
 }
 
 void base_log_set_rank(int rank, int size)

@@ -66,6 +66,29 @@ static void folders_are_made_as_needed(void **state)
     assert_int_equal(access(inside("a/b/c"), W_OK), 0);
 }
 
+static void folders_that_were_made_can_be_removed(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"there/x//y/", "there/x/y", "there/z"};
+    static const int missing[] = {2, 2, 1};
+    assert_int_equal(base_file_make_folder(inside("there")), BASE_OK);
+    assert_int_equal(base_file_missing_folders(inside("there")), 0);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(base_file_missing_folders(inside(names[i])), missing[i]);
+        assert_int_equal(base_file_make_folder(inside(names[i])), BASE_OK);
+        base_file_remove_folders(inside(names[i]), missing[i]);
+        assert_int_equal(base_file_missing_folders(inside(names[i])), missing[i]);
+        assert_int_equal(base_file_missing_folders(inside("there")), 0);
+    }
+    assert_int_equal(base_file_make_folder(inside("there/x/y")), BASE_OK);
+    assert_int_equal(base_file_write(inside("there/x/kept"), "", 0), BASE_OK);
+    base_file_remove_folders(inside("there/x/y"), 3);
+    assert_absent(inside("there/x/y"));
+    assert_content(inside("there/x/kept"), "");
+    assert_int_equal(base_file_missing_folders("none-such"), 1);
+    assert_int_equal(base_file_missing_folders("/none-such/x"), 2);
+}
+
 static void file_in_the_way_is_named(void **state)
 {
     (void)state;
@@ -152,10 +175,15 @@ static void commit_over_a_folder_fails_and_cleans_up(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(folders_are_made_as_needed),     cmocka_unit_test(file_in_the_way_is_named),
-        cmocka_unit_test(name_too_long_is_an_error),      cmocka_unit_test(write_replaces_the_whole),
-        cmocka_unit_test(missing_folder_is_an_error),     cmocka_unit_test(failed_write_keeps_the_old_file),
-        cmocka_unit_test(commit_gives_a_stream_its_name), cmocka_unit_test(commit_over_a_folder_fails_and_cleans_up),
+        cmocka_unit_test(folders_are_made_as_needed),
+        cmocka_unit_test(folders_that_were_made_can_be_removed),
+        cmocka_unit_test(file_in_the_way_is_named),
+        cmocka_unit_test(name_too_long_is_an_error),
+        cmocka_unit_test(write_replaces_the_whole),
+        cmocka_unit_test(missing_folder_is_an_error),
+        cmocka_unit_test(failed_write_keeps_the_old_file),
+        cmocka_unit_test(commit_gives_a_stream_its_name),
+        cmocka_unit_test(commit_over_a_folder_fails_and_cleans_up),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

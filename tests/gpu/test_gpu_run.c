@@ -163,7 +163,7 @@ static void batches_are_the_hosts(void **state)
 int main(int argc, char **argv)
 {
     setenv("DDPT_GPU_PLUGIN", argc > 1 ? argv[1] : DDPT_TEST_PLUGIN, 1);
-    setenv(RUN_DEVICE_SHARE, "1", 1);
+    setenv("DDPT_SHARE_GPUS", "1", 1);
     test_open_world();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(steps_allocate_nothing),

@@ -21,6 +21,11 @@ expect 0 env DDPT_DATA="$work/nowhere" "$ddpt" doctor
 out_has 'nowhere: no such folder'
 out_has 'nowhere is not a folder'
 
+# Switches: a wrong one is a finding; bf16 is emulated where that is asked for, which is said once.
+expect 0 env DDPT_GPU_OWN=no DDPT_HOST_BF16=emulate "$ddpt" doctor
+out_has '^  - DDPT_GPU_OWN is "no"; it may be "0", "1", or not be set'
+[ "$(grep -c 'bf16 is emulated' err)" -eq 1 ] || fail 'not said once that bf16 is emulated'
+
 # GPUs of a back end that is made for this.
 DDPT_GPU_PLUGIN=$4/some_gpus.so
 export DDPT_GPU_PLUGIN

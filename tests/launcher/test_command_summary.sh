@@ -1,6 +1,7 @@
 #!/bin/sh
 # ddpt summary: numbers from closed forms, and what it refuses.
 . "$(dirname "$0")/command_test.sh"
+tools=$4
 
 expect 0 "$ddpt" summary "$examples/digits.cfg"
 out_has '^input  *input  *1x28x28  *0  *0$'
@@ -28,7 +29,7 @@ out_has '^total  *168746 '
 cat >tiny.cfg <<'END'
 data = { format = "synthetic"; };
 model = { input = [64]; layers = ( { type = "dense"; units = 256; bias = false; } ); };
-train = { batch = 32; optimizer = { type = "adam"; }; };
+train = { device = "cpu"; batch = 32; optimizer = { type = "adam"; }; };
 END
 expect 0 "$ddpt" summary --json tiny.cfg
 out_has '"schema": "ddpt.summary.v1"'
@@ -62,6 +63,27 @@ out_has '"parameters_bf16": 32768'
 [ "$(sed -n 's/.*"activations": \([0-9]*\),/\1/p' out)" -eq $((activations / 2)) ] || fail 'activations in bf16 are not half'
 expect 0 "$ddpt" summary --set train.device=gpu tiny.cfg
 out_has 'memory of a rank, on a GPU, 1 rank on one node'
+
+# device = "auto": what train would take, and why.
+# takes GPUS RANKS OPTIONS
+takes() {
+    expect 0 env DDPT_GPU_PLUGIN="$tools/some_gpus.so" DDPT_TEST_GPUS="$1" "$ddpt" summary --set train.device=auto $3 -n "$2" tiny.cfg
+    [ ! -s err ] || fail 'says something on stderr'
+}
+takes 2 2 ''
+out_has '^train.device = "auto" takes GPUs here: GPU of a test$'
+out_has '^memory of a rank, on a GPU, 2 ranks'
+takes 2 3 ''
+out_has '^train.device = "auto" takes the cpu here: there are more ranks than GPUs (2)$'
+out_has '^memory of a rank, on the cpu, 3 ranks'
+takes 2 3 --share-gpus
+out_has '^memory of a rank, on a GPU, 3 ranks'
+takes 0 1 --json
+out_has '"device": "cpu"'
+out_has '"device_note": "no GPU can be used: this one is for tests"'
+takes 1 1 '--json --set train.device=cpu'
+out_has '"device": "cpu"'
+out_has '"device_note": null'
 
 # Bad input.
 expect 2 "$ddpt" summary

@@ -207,6 +207,13 @@ static void forced_kernels(void **state)
     assert_finds("DDPT_ISA=generic", "unset");
 }
 
+static void switch_with_a_value_that_it_may_not_have(void **state)
+{
+    (void)state;
+    p.facts.bad_switch = "DDPT_GPU_OWN is \"no\"; it may be \"0\"";
+    assert_finds("DDPT_GPU_OWN is \"no\"", "it may be \"0\"");
+}
+
 static void data_folder_that_is_not_there(void **state)
 {
     (void)state;
@@ -306,6 +313,7 @@ int main(void)
         TEST(hardware_threads_of_one_core),
         TEST(variables_that_do_not_count),
         TEST(forced_kernels),
+        TEST(switch_with_a_value_that_it_may_not_have),
         TEST(data_folder_that_is_not_there),
         TEST(small_or_full_shared_memory),
         TEST(slow_or_limited_processor),

@@ -95,7 +95,7 @@ failed() {
     shift
     expect "$wanted" "$ddpt" scale "$examples/digits.cfg" $small --steps 20 --repeats 1 "$@"
     [ "$(tail -n 1 err | grep -c '^error: ')" -eq 1 ] || fail 'stderr does not end with an error'
-    [ -z "$(ls -A runs 2>/dev/null)" ] || fail "runs holds $(ls -A runs)"
+    [ ! -e runs ] || fail "there is runs, with $(ls -A runs)"
 }
 failed 2 --workers 1 --launcher 'no-such-launcher {n}'
 err_has 'cannot start no-such-launcher'
@@ -113,6 +113,12 @@ err_has '2 workers: the loss is not finite .* lower train.optimizer.lr'
 failed 2 --weak --workers 1,6
 err_has '6 workers: .*train.batch = 768 is more than the 512 training samples'
 failed 5 --workers 1 --set train.device=gpu
+# What was there stays, what was made goes.
+mkdir mine
+for out in mine mine/deep/down/; do
+    failed 1 --workers 1 --launcher 'false {n}' --out "$out"
+done
+[ -z "$(ls -A mine)" ] || fail "mine holds $(ls -A mine)"
 
 # What was measured before a failure is reported.
 cat >third.sh <<END

@@ -30,6 +30,11 @@ bad() {
     [ ! -e run ] || fail "run exists: $(ls -A run)"
 }
 
+# ---- the environment ----
+export DDPT_GPU_GRAPHS=off
+bad 2 'DDPT_GPU_GRAPHS is "off"; it may be "0", "1", or not be set$' "$examples/digits.cfg"
+unset DDPT_GPU_GRAPHS
+
 # ---- the command line ----
 expect 2 mpirun 3 "$ddpt" nothing
 [ "$(grep -c 'error: ' err)" -eq 1 ] || fail 'not one error'

@@ -76,6 +76,7 @@ check_mode() {
 export DDPT_HOST_BF16=emulate
 check_mode emulated
 grep -q '"blas": ".*GEMM: bf16 emulated"' digits/run.json || fail 'the record does not say that bf16 was emulated'
+grep -q '"DDPT_HOST_BF16": "emulate"' digits/run.json || fail 'the record does not say by which switch'
 unset DDPT_HOST_BF16
 if grep -qw avx512_bf16 /proc/cpuinfo; then
     check_mode native

@@ -36,6 +36,7 @@ for ranks in 2 3; do
     near conv-cpu "conv-$ranks" 1e-4
 done
 DDPT_GPU_GRAPHS=0 train_into pieces 1 $gpu --set train.max_steps=40 dense.cfg
+grep -q '"DDPT_GPU_GRAPHS": "0"' pieces/run.json || fail 'the record does not say that there were no graphs'
 field_is pieces param_digest "$(train_into graphs 1 $gpu --set train.max_steps=40 dense.cfg; field graphs param_digest)"
 train_into sharded 2 $gpu $short --set train.sync=sharded --set train.log_every=3 dense.cfg
 near dense-cpu sharded 1e-4
@@ -70,6 +71,7 @@ expect 5 "$mpiexec" -n 2 "$ddpt" eval --set train.device=gpu conv.cfg --ckpt con
 expect 0 "$mpiexec" -n 2 "$ddpt" eval --share-gpus --set train.device=gpu conv.cfg --ckpt conv-cpu
 expect 0 "$mpiexec" -n 2 "$ddpt" bench step --share-gpus --steps 10 $gpu conv.cfg
 out_has '(staged, allreduce), 1 GPU (emulated GPU), fp32, '
+out_has '^step, ms  *min [0-9.]*  mean [0-9.]* (means of 1 block of steps, too few for percentiles)$'
 
 # How far it scales: steps are timed in blocks, and so is the collective, on the device.
 expect 0 "$ddpt" scale --share-gpus $gpu --workers 1,2 --oversubscribe --repeats 1 --steps 40 --out scaled dense.cfg
@@ -84,14 +86,22 @@ DDPT_FAILPOINT=rank-1:data:30 "$mpiexec" -n 3 "$ddpt" train $gpu --share-gpus --
     fail 'a run that lost a rank ends well'
 [ $(($(date +%s) - began)) -lt 20 ] || fail 'the end of a run that lost a rank took 20 s'
 
-# A GPU that fails in the middle is a lost rank, named by that rank, whichever it is.
-fallen="$ddpt train $gpu --share-gpus --out fallen dense.cfg"
-for rank in 0 1; do
-    fault0= fault1=
+# A GPU that fails in the middle is a lost rank, named by that rank, whichever it is, and rank 0 writes so into the record: it
+# hears of it, or has waited in vain.
+fails_on() {
+    rank=$1 fault0= fault1=
+    shift
     eval "fault$rank='env DDPT_EMULATED_FAULT=100'"
-    expect 6 "$mpiexec" -n 1 $fault0 $fallen : -n 1 $fault1 $fallen
+    rm -rf fallen
+    expect 6 "$mpiexec" -n 1 $fault0 "$@" : -n 1 $fault1 "$@"
     err_has "^\[$rank\] error: rank $rank is lost, .* its GPU (emulated GPU, .*) has failed: .*an illegal memory access"
-done
+    field_is fallen status failed
+}
+fallen="$ddpt train $gpu --share-gpus --out fallen dense.cfg"
+fails_on 0 $fallen
+fails_on 1 $fallen
+[ "$(grep -c 'error:' err)" -eq 1 ] || fail 'more than one error'
+fails_on 1 $fallen --no-coordinator --set train.stall_timeout=1
 expect 6 env DDPT_EMULATED_FAULT=2 "$ddpt" eval $gpu conv.cfg --ckpt conv-cpu
 err_has '^error: rank 0 is lost, .* has failed'
 finish

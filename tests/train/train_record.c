@@ -59,8 +59,9 @@ static const field fields[] = {
     {"result.param_digest", 'S'},
     {"performance.samples_per_second", 'n'},
     {"performance.step_ms.min", 'n'},
-    {"performance.step_ms.p50", 'n'},
-    {"performance.step_ms.p90", 'n'},
+    {"performance.step_ms.p50", 'N'},
+    {"performance.step_ms.p90", 'N'},
+    {"performance.step_ms.blocks", 'I'},
     {"performance.step_ms.mean", 'n'},
     {"performance.phases_ms.data", 'n'},
     {"performance.phases_ms.forward", 'n'},
@@ -76,6 +77,7 @@ static const field fields[] = {
     {"environment.ddpt", 's'},
     {"environment.mpi", 's'},
     {"environment.blas", 's'},
+    {"environment.switches", 'o'},
     {"environment.compiler", 's'},
     {"environment.cpu", 's'},
     {"environment.cores", 'i'},
@@ -169,7 +171,10 @@ static void check_record(json_t *root)
     if (fabs(sum - mean) > 0.05 * mean)
         wrong("phases add up to %g ms, the mean step is %g ms", sum, mean);
     double least = number(root, "performance.step_ms.min"), half = number(root, "performance.step_ms.p50");
-    if (!(least <= half && half <= number(root, "performance.step_ms.p90") && least <= mean))
+    int few = number(root, "performance.step_ms.blocks") < 10;
+    if (few != isnan(half) || few != isnan(number(root, "performance.step_ms.p90")))
+        wrong("performance.step_ms: percentiles of less than 10 blocks, or none of more");
+    if (!(least <= mean) || (!few && !(least <= half && half <= number(root, "performance.step_ms.p90"))))
         wrong("performance.step_ms is out of order");
     double batch = number(root, "config.train.batch");
     if (rate * mean > 1e3 * batch * 1.001)

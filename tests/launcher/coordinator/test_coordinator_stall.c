@@ -332,6 +332,22 @@ static void who_goes_on_is_told_again(void **state)
     assert_int_equal(self->told[2], 1);
 }
 
+/* It has said why itself, and the others hear at the next look. */
+static void rank_that_fails_alone_is_lost_at_once(void **state)
+{
+    scene *self = *state;
+    pass(self, 5.0);
+    self->ranks[1].at.state = COORDINATOR_FAILED;
+    strcpy(self->ranks[1].reason, "its GPU has failed");
+    report(self, 1);
+    self->quiet[1] = 1;
+    coordinator_state_tick(self->state, self->now, tell, self);
+    for (int rank = 0; rank < SIZE; rank++)
+        assert_int_equal(self->told[rank], rank != 1);
+    assert_string_equal(self->reason, "its GPU has failed");
+    assert_int_equal(self->speaker, -1);
+}
+
 static void single_rank_that_is_stuck_is_lost(void **state)
 {
     scene *self = *state;
@@ -363,6 +379,7 @@ int main(void)
         TEST(lowest_is_named_without_a_reason),
         TEST(rank_that_never_spoke_is_named),
         TEST(who_goes_on_is_told_again),
+        TEST(rank_that_fails_alone_is_lost_at_once),
         TEST(single_rank_that_is_stuck_is_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -115,6 +115,14 @@ expect 3 "$ddpt" report --out refused run-1-1 different
 err_has 'not runs of one experiment: model.layers.0.units = 128 in run-1-1, 64 in different'
 [ ! -e refused ] || fail 'something was written'
 
+cp -R run-1-1 kept
+for arguments in 'report run-1-1 run-2-1 --out run-1-1/' "scale $examples/digits.cfg --workers 1 --out run-1-1"; do
+    expect 2 "$ddpt" $arguments
+    is_one_error
+    err_has 'run-1-1/* is the folder of a run (run.json)'
+done
+diff -r kept run-1-1 >out || fail 'the folder of a run was changed'
+
 expect 0 "$ddpt" report --help
 out_has '^usage: ddpt report'
 expect 0 "$ddpt" help report
