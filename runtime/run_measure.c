@@ -50,9 +50,9 @@ base_status run_measure_gemm(const ops_table *ops, ops_context *context, int64_t
     return BASE_OK;
 }
 
-base_status run_measure_peak(const ops_table *ops, ops_context *context, double *gflops)
+base_status run_measure_peak(const ops_table *ops, ops_context *context, double seconds, double *gflops)
 {
-    return run_measure_gemm(ops, context, 1024, 1024, 1024, 0.1, gflops);
+    return run_measure_gemm(ops, context, 1024, 1024, 1024, seconds, gflops);
 }
 
 enum { TRIAD_ELEMENTS = 16 * 1024 * 1024 };

@@ -13,8 +13,8 @@ base_status run_measure_gemm(const ops_table *ops, ops_context *context, int64_t
 /* Best rate of a[i] = b[i] + s c[i] (McCalpin's STREAM triad, 12 bytes an element) in GB/s over arrays of 64 MiB. */
 base_status run_measure_memory(base_pool *pool, double seconds, double *gbytes_per_second);
 
-/* A full GEMM of 1024^3: the peak against which MFU is given. */
-base_status run_measure_peak(const ops_table *ops, ops_context *context, double *gflops);
+/* The same of 1024^3, in which two are done at least: the peak against which MFU is given. */
+base_status run_measure_peak(const ops_table *ops, ops_context *context, double seconds, double *gflops);
 
 /* A device that computes behind the host, with a context on its stream. */
 typedef struct run_measure_device {

@@ -10,11 +10,15 @@ static int least(int a, int b)
     return a < b ? a : b;
 }
 
+/* Of what the steps took, and at most: a short run shall not end with a long measurement. */
+#define PEAK_SHARE 0.1
+#define PEAK_SECONDS 0.1
+
 /* Threads beyond the cores add nothing, neither to what one rank measures nor to what all ranks can do. */
-static base_status measure_cores(const run_job *job, double *peak)
+static base_status measure_cores(const run_job *job, const run_performance *performance, double *peak)
 {
-    double rate;
-    BASE_TRY(run_measure_peak(job->ops, job->context, &rate));
+    double rate, steps_s = 1e-3 * performance->step_ms_mean * (double)performance->steps;
+    BASE_TRY(run_measure_peak(job->ops, job->context, fmin(PEAK_SHARE * steps_s, PEAK_SECONDS), &rate));
     *peak = rate / least(job->threads, job->cores) * least(job->threads * job->info.size, job->cores);
     return BASE_OK;
 }
@@ -44,7 +48,7 @@ run_efficiency run_performance_efficiency(const run_job *job, const run_performa
     run_efficiency e = {.gflops = performance->samples_per_second * (double)job->graph->flops_train * 1e-9,
                         .peak_gflops = NAN};
     e.peak_how = peak_how(job);
-    if ((on_gpus ? measure_gpus(job, &e.peak_gflops) : measure_cores(job, &e.peak_gflops)) != BASE_OK)
+    if ((on_gpus ? measure_gpus(job, &e.peak_gflops) : measure_cores(job, performance, &e.peak_gflops)) != BASE_OK)
         base_status_clear();
     e.mfu = e.gflops / e.peak_gflops;
     return e;

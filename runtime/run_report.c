@@ -179,7 +179,7 @@ static json_t *model_json(const run_graph *graph)
     return json;
 }
 
-/* The machine's peak is measured at the end alone: it takes a tenth of a second. */
+/* The machine's peak is measured at the end alone: it takes up to a tenth of a second. */
 static json_t *performance_json(run_report *self, const run_report_result *result, int final)
 {
     run_performance performance = run_stats_performance(self->stats);
