@@ -101,6 +101,16 @@ fallen="$ddpt train $gpu --share-gpus --out fallen dense.cfg"
 fails_on 0 $fallen
 fails_on 1 $fallen
 [ "$(grep -c 'error:' err)" -eq 1 ] || fail 'more than one error'
+# Under ddpt launch it is the one that is named.
+cat >faulty-mpiexec <<END
+#!/bin/sh
+shift 2
+exec "$mpiexec" -n 1 "\$@" : -n 1 env DDPT_EMULATED_FAULT=100 "\$@"
+END
+chmod +x faulty-mpiexec
+expect 6 env DDPT_MPIEXEC="$work/faulty-mpiexec" "$ddpt" launch -n 2 train $gpu --share-gpus --out launched dense.cfg
+err_has '^error: worker 1 (pid [0-9]*): rank 1 is lost, .* its GPU .* has failed'
+field_is launched status failed
 fails_on 1 $fallen --no-coordinator --set train.stall_timeout=1
 expect 6 env DDPT_EMULATED_FAULT=2 "$ddpt" eval $gpu conv.cfg --ckpt conv-cpu
 err_has '^error: rank 0 is lost, .* has failed'
