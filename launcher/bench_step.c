@@ -1,6 +1,7 @@
 #include "bench.h"
 
 #include "run_job.h"
+#include "run_pace.h"
 #include "run_performance.h"
 #include "run_step.h"
 
@@ -36,11 +37,14 @@ static base_status parse(int argc, char **argv, step_options *options)
     return command_operand("bench step", "a config file", argc, argv, optind, &options->config);
 }
 
-/* A device that computes behind the host is not held up after every step. */
+/* A device that computes behind the host is not held up after every step, and where there are many not oftener than a
+ * training does: a meeting costs it some steps of a small network. */
 static int meets_after(int64_t done, int64_t steps)
 {
-    enum { EVERY = 50 };
-    return done == run_stats_warmup(steps) || done % EVERY == 0 || done == steps;
+    enum { EVERY = 50, BLOCKS = 20 };
+    int64_t every = steps / BLOCKS < RUN_PACE_MOST ? steps / BLOCKS : RUN_PACE_MOST;
+    every = every > EVERY ? every : EVERY;
+    return done == run_stats_warmup(steps) || done % every == 0 || done == steps;
 }
 
 static base_status timed_steps(run_job *job, int64_t steps, run_stats *stats)

@@ -34,6 +34,10 @@ extern const command command_launch;
  * SIGUSR2) just ends a command that has nothing to save. */
 void command_catch_interrupt(void);
 
+/* Say how this process ends, to the launcher or on stderr: what main does at the end, for who has to be heard before
+ * others hear of it. Once: the first counts. */
+void command_say_end(base_status status);
+
 /* With BASE_PEER this process stays so long, once it has said why, before it ends the whole job: another may be writing
  * what is left of it. */
 void command_stay(int ms);

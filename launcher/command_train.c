@@ -143,6 +143,8 @@ static void tell_begin(void *context, run_job *job, const run_monitor_run *run)
 static void tell_end(void *context, base_status status)
 {
     const run_observer *inner = context;
+    if (status == BASE_PEER) /* the coordinator makes the others end the job */
+        command_say_end(status);
     if (inner)
         inner->end(inner->context, status);
 }

@@ -43,13 +43,19 @@ int launch_end_outranks(const launch_failure *later, const launch_failure *first
 
 /* ---- a worker that said how it ends ---- */
 
-/* All workers together ended with `status`? *first becomes the one of the lowest rank. */
+static int has_words(const launch_member *member)
+{
+    return member->text && *member->text;
+}
+
+/* All workers together ended with `status`? *first becomes the one of the lowest rank. Who was only told of another's
+ * end has no words, and is not one of those who know why. */
 static int agreed(const launch_crew *crew, int status, const launch_member **first)
 {
     int same = 0;
     for (int i = 0; i < crew->count; i++) {
         const launch_member *member = &crew->members[i];
-        if (!member->has_spoken || member->status != status)
+        if (!member->has_spoken || member->status != status || has_words(member) != has_words(*first))
             continue;
         same++;
         if (member->rank < (*first)->rank)
@@ -62,16 +68,15 @@ static void judge_spoken(const launch_member *member, const launch_crew *crew, l
 {
     end->status = own_status(member->status);
     int all = agreed(crew, member->status, &member);
-    const char *text = member->text ? member->text : "";
     /* A rank that a coordinator has told of another has said so at once. */
-    if (!*text)
+    if (!has_words(member))
         snprintf(end->text, sizeof end->text, "worker %d (pid %ld) ended the job (%s), as is said above", member->rank,
                  (long)member->pid, base_status_name(end->status));
     else if (all)
-        snprintf(end->text, sizeof end->text, "%s", text);
+        snprintf(end->text, sizeof end->text, "%s", member->text);
     else
         snprintf(end->text, sizeof end->text, "worker %d (pid %ld): %.*s", member->rank, (long)member->pid,
-                 (int)sizeof end->text - 64, text);
+                 (int)sizeof end->text - 64, member->text);
 }
 
 /* ---- a process that was lost ---- */

@@ -142,6 +142,17 @@ static void print_failure(base_status status, int launcher_speaks)
     base_log_write(BASE_LOG_DEBUG, status == BASE_PEER, "at %s", base_status_trace());
 }
 
+void command_say_end(base_status status)
+{
+    static int said;
+    if (said)
+        return;
+    said = 1;
+    int launcher_speaks = launch_worker_tell_end(status, base_status_message());
+    if (status != BASE_OK)
+        print_failure(status, launcher_speaks);
+}
+
 /* What is opened from now on must not be taken for a stream that the caller has closed. Writing fails as before. */
 static void fill_streams(void)
 {
@@ -161,9 +172,7 @@ int main(int argc, char **argv)
         status = dispatch(argc, argv);
     if (status == BASE_OK && (fflush(stdout) != 0 || ferror(stdout)))
         status = BASE_FAIL(BASE_ERROR, "cannot write to stdout");
-    int launcher_speaks = launch_worker_tell_end(status, base_status_message());
-    if (status != BASE_OK)
-        print_failure(status, launcher_speaks);
+    command_say_end(status);
     run_signal_disarm();
     if (open_world && status == BASE_PEER) {
         nanosleep(&(struct timespec){.tv_sec = stay_ms / 1000, .tv_nsec = stay_ms % 1000 * 1000000L}, NULL);

@@ -3,6 +3,7 @@
 #include "coordinator_run.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -337,6 +338,8 @@ static void condemn_silently(coordinator_run *run)
 {
     run->condemned = 1;
     run->speaker = -1;
+    if (!run->reason[0])
+        snprintf(run->reason, sizeof run->reason, "a rank has failed and did not say why");
 }
 
 void coordinator_state_tick(coordinator_state *self, double now, coordinator_end end, void *context)

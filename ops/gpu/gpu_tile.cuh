@@ -34,17 +34,17 @@ template <int N> static inline gpu_pack<N> gpu_load_fresh(const float *from)
 /* `nbytes` of 16 or 4, zeros behind them. */
 template <int WIDTH> static inline void gpu_copy_async(float *to, const float *from, int nbytes)
 {
-    float bytes[WIDTH / 4] = {};
-    memcpy(bytes, from, (size_t)nbytes);
-    memcpy(to, bytes, sizeof bytes);
+    gpu_emulator_copy(to, from, nbytes, WIDTH, __FILE__, __LINE__);
 }
 
 static inline void gpu_copy_commit()
 {
+    gpu_emulator_copy_commit();
 }
 
 template <int LEFT> static inline void gpu_copy_wait()
 {
+    gpu_emulator_copy_wait(LEFT);
 }
 
 /* To 10 bits of mantissa, to nearest, ties away from zero. */

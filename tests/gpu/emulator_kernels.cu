@@ -1,6 +1,8 @@
 /* emulator_kernels.cu: kernels for test_gpu_emulator, good ones and bad ones. */
 #include "emulator_kernels.h"
 
+#include "gpu_tile.cuh"
+
 /* Each thread's number in reverse, by shared memory, and what lane 5 has, by a shuffle. */
 static __global__ void exchange_kernel(int *reversed, int *fifth)
 {
@@ -16,6 +18,26 @@ static __global__ void exchange_kernel(int *reversed, int *fifth)
 static __global__ void race_kernel(int *last)
 {
     *last = (int)(blockIdx.x * blockDim.x + threadIdx.x);
+}
+
+static __global__ void copies_kernel(const float *x, float *got)
+{
+    __shared__ float place[64];
+    const int t = (int)threadIdx.x;
+    for (int i = t; i < 64; i += 32) {
+        gpu_copy_async<4>(place + i, x + i, i % 2 ? 4 : 0);
+        gpu_copy_commit();
+    }
+    gpu_copy_wait<1>();
+    __syncthreads();
+    for (int i = t; i < 64; i += 32)
+        got[i] = place[63 - i];
+}
+
+static __global__ void wide_copies_kernel(const float *x)
+{
+    alignas(16) __shared__ float place[4];
+    gpu_copy_async<16>(place, x, 16);
 }
 
 static __global__ void uneven_kernel(unsigned threads)
@@ -51,6 +73,16 @@ gpuError_t emulator_exchange(gpuStream_t stream, int blocks, int *reversed, int 
 gpuError_t emulator_race(gpuStream_t stream, unsigned blocks, unsigned threads, int *last)
 {
     return GPU_LAUNCH(race_kernel, blocks, threads, stream, last);
+}
+
+gpuError_t emulator_copies(gpuStream_t stream, const float *x, float *got)
+{
+    return GPU_LAUNCH(copies_kernel, 1, 32, stream, x, got);
+}
+
+gpuError_t emulator_wide_copies(gpuStream_t stream, const float *x, int off)
+{
+    return GPU_LAUNCH(wide_copies_kernel, 1, 1, stream, x + off);
 }
 
 gpuError_t emulator_uneven(gpuStream_t stream)

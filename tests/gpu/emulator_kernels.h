@@ -14,6 +14,11 @@ gpuError_t emulator_exchange(gpuStream_t stream, int blocks, int *reversed, int 
 /* *last = the number of the thread that ran last. */
 gpuError_t emulator_race(gpuStream_t stream, unsigned blocks, unsigned threads, int *last);
 
+/* What two copies of x (64 floats) into shared memory have brought when only the first has been waited for, 32 floats
+ * each. Then copies of 16 bytes from `off` floats behind x. */
+gpuError_t emulator_copies(gpuStream_t stream, const float *x, float *got);
+gpuError_t emulator_wide_copies(gpuStream_t stream, const float *x, int off);
+
 /* Some threads do not meet the others; they meet in two places; a lane does not take part in a shuffle. */
 gpuError_t emulator_uneven(gpuStream_t stream);
 gpuError_t emulator_elsewhere(gpuStream_t stream);

@@ -56,6 +56,19 @@ struct warp {
     int turn[WARP];
 };
 
+struct copy {
+    void *to;
+    const void *from;
+    int nbytes, width;
+};
+
+/* Of a thread, under way. */
+struct copies {
+    std::deque<copy> all;
+    std::deque<int> groups; /* copies in each; behind them `open` that belong to none yet */
+    int open;
+};
+
 struct block {
     const std::function<void()> *kernel;
     int threads, next, ended;
@@ -65,6 +78,7 @@ struct block {
     fiber *running;
     meeting everyone;
     warp warps[THREADS_MAX / WARP];
+    copies copying[THREADS_MAX];
     place_in_code scheduler;
     const void *scheduler_stack;
     size_t scheduler_stack_bytes;
@@ -77,6 +91,13 @@ thread_local block *self;
     const dim3 &b = gpu_emulator_here.block, &t = gpu_emulator_here.thread;
     fprintf(stderr, "gpu emulator: block (%u, %u), thread %u: %s, at %s:%d\n", b.x, b.y, t.x, what, file, line);
     abort();
+}
+
+void forget(copies &own)
+{
+    own.all.clear();
+    own.groups.clear();
+    own.open = 0;
 }
 
 int thread_at(int turn)
@@ -135,6 +156,7 @@ void fiber_main()
         while (self->next < self->threads) {
             f->thread = thread_at(self->next++);
             set_place(f->thread);
+            forget(self->copying[f->thread]); /* those of the block before, which nobody waited for */
             (*self->kernel)();
             self->ended++;
             if (!self->everyone.waiting.empty())
@@ -242,6 +264,34 @@ uint64_t gpu_emulator_exchange(uint64_t bits, int from, const char *file, int li
     if (from < 0 || from >= WARP)
         give_up("shuffles from a lane outside its warp", file, line);
     return gpu_emulator_share(gpu_emulator_words{{bits}}, file, line)[from].word[0];
+}
+
+void gpu_emulator_copy(void *to, const void *from, int nbytes, int width, const char *file, int line)
+{
+    if ((uintptr_t)to % (unsigned)width != 0 || (uintptr_t)from % (unsigned)width != 0)
+        give_up("copies to or from an address that is not aligned", file, line);
+    copies &own = self->copying[self->running->thread];
+    memset(to, 0xff, (size_t)width);
+    own.all.push_back(copy{to, from, nbytes, width});
+    own.open++;
+}
+
+void gpu_emulator_copy_commit()
+{
+    copies &own = self->copying[self->running->thread];
+    own.groups.push_back(own.open);
+    own.open = 0;
+}
+
+void gpu_emulator_copy_wait(int left)
+{
+    copies &own = self->copying[self->running->thread];
+    for (; (int)own.groups.size() > left; own.groups.pop_front())
+        for (int i = 0; i < own.groups.front(); i++, own.all.pop_front()) {
+            const copy &c = own.all.front();
+            memcpy(c.to, c.from, (size_t)c.nbytes);
+            memset((char *)c.to + c.nbytes, 0, (size_t)(c.width - c.nbytes));
+        }
 }
 
 void gpu_emulator_run(const dim3 &blocks, const dim3 &threads, bool backwards, const std::function<void()> &kernel)

@@ -78,6 +78,12 @@ const gpu_emulator_words *gpu_emulator_share(const gpu_emulator_words &own, cons
 uint64_t gpu_emulator_exchange(uint64_t bits, int from, const char *file, int line);
 int gpu_emulator_lane();
 
+/* This thread's copies into shared memory (PTX ISA: cp.async), done as late as a GPU may: at the wait for their group.
+ * Until then NaN lies where they go. Addresses are aligned to `width` bytes, or the program ends. */
+void gpu_emulator_copy(void *to, const void *from, int nbytes, int width, const char *file, int line);
+void gpu_emulator_copy_commit();
+void gpu_emulator_copy_wait(int left); /* for all groups but the last `left` */
+
 #define __syncthreads() gpu_emulator_meet(__FILE__, __LINE__)
 
 template <typename T> T gpu_emulator_shuffle(T value, int from, const char *file, int line)

@@ -28,7 +28,7 @@ gpu_ops_test gpu_ops_test_open(ops_precision precision, size_t workspace_bytes)
 void gpu_ops_test_close(gpu_ops_test *test)
 {
     gpu_test_end(NULL);
-    gpu_test_precision = -1;
+    gpu_test_precision = GPU_TEST_OF_TYPE;
     ops_gpu.close(&test->self);
     assert_null(test->self);
 }

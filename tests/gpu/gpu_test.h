@@ -15,8 +15,10 @@
 /* The stream of the tests. */
 extern gpuStream_t gpu_test_stream;
 
-/* Whose errors are compared: that of the open context (gpu_ops_test.h); -1: that of each tensor's type. The end of a
- * group prints the largest error of each. */
+/* Whose errors are compared: that of the open context (gpu_ops_test.h), or one of these. The end of a group prints the
+ * largest error of each, which run.sh holds against bounds for results about 1: of sums of many large terms, tests have
+ * bounds of their own. */
+enum { GPU_TEST_OF_TYPE = -1, GPU_TEST_OF_NONE = -2 };
 extern int gpu_test_precision;
 
 /* A shape that takes several rounds of a grid: the emulator's grids are small (gpu_kernel.cuh). */

@@ -10,8 +10,8 @@
 #
 # -o DIR keeps logs, the table and speed.json there; else a temporary folder does, which stays if something failed. MNIST is looked
 # for as ddpt does ($DDPT_DATA). DDPT_BUILD: the build folder, if not ../../build. Without a GPU this says so and exits with 77; with
-# DDPT_GPU_PLUGIN naming the emulator's plug-in, that plays the GPU with smaller runs. Status: 0 all passed or skipped, 1 a check
-# failed, 2 usage.
+# DDPT_GPU_PLUGIN naming the emulator's plug-in, that plays the GPU with smaller runs. Told to end (timeout 570 sh run.sh ...), it
+# still writes its table. Status: 0 all passed or skipped, 1 a check failed or was not reached, 2 usage.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -52,6 +52,7 @@ rows=$out/rows
 # end STATUS: the table, and the folder away if nobody wants it.
 end()
 {
+    trap '' HUP INT TERM
     awk -F'|' '
         { for (i = 1; i <= 4; i++) { cell[NR, i] = $i; if (length($i) > width[i]) width[i] = length($i) } count[$4]++ }
         END { for (r = 1; r <= NR; r++)
@@ -64,6 +65,14 @@ end()
     exit $status
 }
 
+cut_short()
+{
+    row "$part: the rest" 'told to end' 'all of it' fail
+    end
+}
+
+part='the GPU'
+trap cut_short HUP INT TERM
 find_gpu
 echo "$gpu_name; $("$ddpt" --version | head -n 1); parts:$(printf ' %s' $parts)"
 for part in $parts; do

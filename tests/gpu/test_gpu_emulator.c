@@ -85,6 +85,22 @@ static void two_runs_show_a_race(void **state)
     assert_int_not_equal(first, second);
 }
 
+static void copies_come_when_they_are_waited_for(void **state)
+{
+    (void)state;
+    float x[64];
+    for (int i = 0; i < 64; i++)
+        x[i] = (float)i;
+    const float *from = gpu_test_upload(x, sizeof x);
+    float *to = gpu_test_tensor(GPU_F32, 64);
+    GPU_TEST(emulator_copies(gpu_test_stream, from, to));
+    const float *got = gpu_test_download(to, sizeof x);
+    for (int i = 0; i < 32; i++) {
+        assert_true(got[i] != got[i]);
+        assert_true(got[63 - i] == (i % 2 ? x[i] : 0.0f));
+    }
+}
+
 static void launches_have_limits(void **state)
 {
     (void)state;
@@ -120,6 +136,18 @@ static void run_beyond(void *x)
     gpuStreamSynchronize(gpu_test_stream);
 }
 
+static void run_wide_copies(void *x)
+{
+    emulator_wide_copies(gpu_test_stream, x, 0);
+    gpuStreamSynchronize(gpu_test_stream);
+}
+
+static void run_crooked_copies(void *x)
+{
+    emulator_wide_copies(gpu_test_stream, x, 1);
+    gpuStreamSynchronize(gpu_test_stream);
+}
+
 static void bad_kernels_end_the_program(void **state)
 {
     (void)state;
@@ -127,6 +155,8 @@ static void bad_kernels_end_the_program(void **state)
     assert_int_equal(signal_of(run_uneven, NULL), SIGABRT);
     assert_int_equal(signal_of(run_elsewhere, NULL), SIGABRT);
     assert_int_equal(signal_of(run_lanes, x), SIGABRT);
+    assert_int_equal(signal_of(run_wide_copies, x), 0);
+    assert_int_equal(signal_of(run_crooked_copies, x), SIGABRT);
     assert_int_equal(signal_of(run_beyond, x), SIGSEGV);
 }
 
@@ -304,6 +334,7 @@ int main(void)
         cmocka_unit_test_teardown(the_host_cannot_touch_device_memory, gpu_test_end),
         cmocka_unit_test_teardown(threads_meet, gpu_test_end),
         cmocka_unit_test_teardown(two_runs_show_a_race, gpu_test_end),
+        cmocka_unit_test_teardown(copies_come_when_they_are_waited_for, gpu_test_end),
         cmocka_unit_test_teardown(launches_have_limits, gpu_test_end),
         cmocka_unit_test_teardown(bad_kernels_end_the_program, gpu_test_end),
         cmocka_unit_test_teardown(work_waits_for_the_host, gpu_test_end),

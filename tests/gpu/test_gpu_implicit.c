@@ -197,6 +197,7 @@ static void what_is_too_large(void **state)
 
 int main(void)
 {
+    gpu_test_precision = GPU_TEST_OF_NONE;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(layers, gpu_test_end),
         cmocka_unit_test_teardown(random_layers, gpu_test_end),

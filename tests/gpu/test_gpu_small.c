@@ -231,6 +231,7 @@ static void what_is_not_small(void **state)
 
 int main(void)
 {
+    gpu_test_precision = GPU_TEST_OF_NONE;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(shapes, gpu_test_end),
         cmocka_unit_test_teardown(layers, gpu_test_end),

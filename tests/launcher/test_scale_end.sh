@@ -2,41 +2,25 @@
 # ddpt scale that is told to end, or killed, leaves no process.
 . "$(dirname "$0")/command_test.sh"
 tools=$4
+. "$(dirname "$0")/job_test.sh"
+. "$(dirname "$0")/ranks_test.sh"
 small="--set data.train_samples=512 --set data.test_samples=64"
 
-# Each rank notes its process, and that of whoever starts it.
-cat >each.sh <<END
-rank=\${PMI_RANK:-\${OMPI_COMM_WORLD_RANK:-0}}
-echo \$\$ >"$work/rank.\$rank.new"
-mv "$work/rank.\$rank.new" "$work/rank.\$rank.pid"
-exec "\$@"
-END
+# What starts the ranks would start more.
+trap '[ ! -e job.pid ] || kill -KILL "$(cat job.pid)" 2>/dev/null; kill_all; rm -rf "$work"' EXIT
 
-kill_all() {
-    for file in "$work"/*.pid; do
-        [ ! -e "$file" ] || kill -KILL "$(cat "$file")" 2>/dev/null
-    done
-}
-trap 'kill_all; rm -rf "$work"' EXIT
-
-# patiently COMMAND...: until it succeeds; fails after a minute.
-patiently() {
-    tries=1200
-    while ! "$@"; do
-        tries=$((tries - 1))
-        [ "$tries" -gt 0 ] || return 1
-        sleep 0.05
-    done
+# sweep COMMAND...: in the background.
+sweep() {
+    rm -rf rank.* runs
+    in_background "$@"
+    echo "$job" >job.pid
 }
 
-both_there() {
-    [ -e rank.0.pid ] && [ -e rank.1.pid ]
-}
-
-all_gone() {
-    for file in *.pid; do
-        if kill -0 "$(cat "$file")" 2>/dev/null; then return 1; fi
-    done
+# `got` becomes its status.
+await_sweep() {
+    wait "$job"
+    got=$?
+    rm job.pid
 }
 
 # Rank 0 sleeps in every step, so that a trial takes seconds.
@@ -49,25 +33,21 @@ ends() {
     signal=$2
     shift 2
     what="$signal to $*"
-    rm -rf *.pid runs
-    : >err
-    "$tools/train_start" "$@" >out 2>err </dev/null &
-    job=$!
-    echo "$job" >job.pid
-    patiently both_there || fail 'no ranks'
-    [ "$signal" = KILL ] || patiently grep -q "$under_way" err || fail 'not under way'
+    sweep "$@"
+    await all_there
+    [ "$signal" = KILL ] || await says "$under_way"
     kill "-$signal" "$job"
-    wait "$job"
-    got=$?
+    await_sweep
     [ "$wanted" = any ] || [ "$got" -eq "$wanted" ] || fail "status $got, not $wanted"
     patiently all_gone || fail 'a process is left'
 }
 
 # The line of the first trial: those after it do not end in the time of this test.
 under_way='trial 1 of 3'
+ranks=2
 set -- "$ddpt" scale "$examples/digits.cfg" $small --workers 2 --steps 20
 for signal in INT TERM; do
-    ends 130 $signal "$@" --launcher "$mpiexec -n {n} sh $work/each.sh"
+    ends 130 $signal "$@" --launcher "$mpiexec -n {n} $work/each"
     [ "$(grep -c '^error: interrupted$' err)" -eq 1 ] || fail 'does not say that it was interrupted'
     [ "$(ls runs/*)" = scaling.json ] || fail 'what was measured is not kept'
     expect 0 "$ddpt" report runs/*
@@ -75,26 +55,22 @@ for signal in INT TERM; do
 done
 # A rank that is killed takes its trial with it, by the name of what happened.
 what='a rank that is killed'
-rm -rf *.pid runs
-: >err
-"$@" --launcher "$mpiexec -n {n} sh $work/each.sh" >out 2>err </dev/null &
-job=$!
-echo "$job" >job.pid
-patiently grep -q "$under_way" err || fail 'not under way'
-patiently both_there || fail 'no ranks'
+sweep "$@" --launcher "$mpiexec -n {n} $work/each"
+await says "$under_way"
+await all_there
 # The note of the trial before may still be there.
 kill_rank() { kill -KILL "$(cat rank.1.pid)" 2>/dev/null; }
-patiently kill_rank || fail 'no rank to kill'
-wait "$job"
-got=$?
+await kill_rank
+await_sweep
 [ "$got" -eq 6 ] || fail "status $got, not 6"
-grep -q '^error: 2 workers: a worker was lost, killed by signal 9' err || fail 'does not say that a worker was lost'
+says '^error: 2 workers: a worker was lost, killed by signal 9' || fail 'does not say that a worker was lost'
 patiently all_gone || fail 'a process is left'
 
-ends 137 KILL "$@" --launcher "$mpiexec -n {n} sh $work/each.sh"
+ends 137 KILL "$@" --launcher "$mpiexec -n {n} $work/each"
 
 # ---- inside a job of 3 ranks, of which one sleeps ----
-inside="$mpiexec -n 3 sh $work/each.sh $*"
+ranks=3
+inside="$mpiexec -n 3 $work/each $*"
 is_kept() {
     [ "$(ls runs/*)" = scaling.json ] || fail "kept of what was measured: $(ls runs/* 2>&1)"
     expect 0 "$ddpt" report runs/*
@@ -107,19 +83,14 @@ done
 
 start_inside() {
     what="inside: $*"
-    rm -rf *.pid runs
-    : >err
     # shellcheck disable=SC2086 # words
-    "$tools/train_start" $inside --set train.stall_timeout=2 "$@" >out 2>err </dev/null &
-    job=$!
-    echo "$job" >job.pid
-    patiently grep -q "$under_way" err || fail 'not under way'
+    sweep $inside --set train.stall_timeout=2 "$@"
+    await says "$under_way"
 }
 
 # end_inside RANK: which was killed or stopped; `got` becomes the job's status.
 end_inside() {
-    wait "$job"
-    got=$?
+    await_sweep
     # Whether a launcher can end a process that is stopped is its affair.
     kill -KILL "$(cat "rank.$1.pid")" 2>/dev/null
     patiently all_gone || fail 'a process is left'

@@ -70,12 +70,6 @@ goes_on_elsewhere() {
     [ "$(last_step elsewhere)" = 28 ] || fail 'the last step is not saved'
 }
 
-await() {
-    patiently "$@" && return
-    fail "waits in vain for $*"
-    finish
-}
-
 # ---- a full disk ----
 # small_disk CHECKPOINTS: `disk` has room for so many and a half, and for records.
 small_disk() {

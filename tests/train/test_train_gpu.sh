@@ -3,6 +3,7 @@
 # that of a machine with one GPU. Where it was not built this says so and exits with 77.
 . "$(dirname "$0")/gpu_test.sh"
 plugin=$4
+case $plugin in *emulated*) emulated=1 ;; *) emulated= ;; esac
 if [ ! -e "$plugin" ]; then
     echo "$plugin was not built"
     exit 77
@@ -16,14 +17,14 @@ for model in dense conv; do
     near "$model-cpu" "$model-gpu" 1e-3
     field_is "$model-gpu" steps 200
     comm_is "$model-gpu" local
-    case $plugin in *emulated*) field_is "$model-gpu" gpu 'emulated GPU' ;; esac
+    [ -z "$emulated" ] || field_is "$model-gpu" gpu 'emulated GPU'
 done
 near_number() { awk -v a="$1" -v b="$2" 'BEGIN { d = a - b; exit !(d < 1e-3 && d > -1e-3) }'; }
 near_number "$(field conv-cpu train_loss)" "$(field conv-gpu train_loss)" || fail 'the mean loss of the epoch is another'
 near_number "$(field conv-cpu test_loss)" "$(field conv-gpu test_loss)" || fail 'the test loss is another'
 
 # The emulator's tensor cores are slow; what comes now is not about products.
-case $plugin in *emulated*) export DDPT_GPU_OWN=0 ;; esac
+[ -z "$emulated" ] || export DDPT_GPU_OWN=0
 
 # Ranks that share the GPU: only where they may, through host memory, with the losses of one.
 expect 5 "$mpiexec" -n 2 "$ddpt" train $gpu --out shared conv.cfg
@@ -70,7 +71,7 @@ expect 0 "$ddpt" eval --set train.device=gpu conv.cfg --ckpt conv-cpu
 expect 5 "$mpiexec" -n 2 "$ddpt" eval --set train.device=gpu conv.cfg --ckpt conv-cpu
 expect 0 "$mpiexec" -n 2 "$ddpt" eval --share-gpus --set train.device=gpu conv.cfg --ckpt conv-cpu
 expect 0 "$mpiexec" -n 2 "$ddpt" bench step --share-gpus --steps 10 $gpu conv.cfg
-out_has '(staged, allreduce), 1 GPU (emulated GPU), fp32, '
+out_has "(staged, allreduce), 1 GPU ($(field conv-gpu gpu)), fp32, "
 out_has '^step, ms  *min [0-9.]*  mean [0-9.]* (means of 1 block of steps, too few for percentiles)$'
 
 # How far it scales: steps are timed in blocks, and so is the collective, on the device.
@@ -87,7 +88,8 @@ DDPT_FAILPOINT=rank-1:data:30 "$mpiexec" -n 3 "$ddpt" train $gpu --share-gpus --
 [ $(($(date +%s) - began)) -lt 20 ] || fail 'the end of a run that lost a rank took 20 s'
 
 # A GPU that fails in the middle is a lost rank, named by that rank, whichever it is, and rank 0 writes so into the record: it
-# hears of it, or has waited in vain.
+# hears of it, or has waited in vain. Only the emulator's fails when it is told to.
+[ -n "$emulated" ] || finish
 fails_on() {
     rank=$1 fault0= fault1=
     shift
@@ -101,6 +103,16 @@ fallen="$ddpt train $gpu --share-gpus --out fallen dense.cfg"
 fails_on 0 $fallen
 fails_on 1 $fallen
 [ "$(grep -c 'error:' err)" -eq 1 ] || fail 'more than one error'
+# Under ddpt launch it is the one that is named.
+cat >faulty-mpiexec <<END
+#!/bin/sh
+shift 2
+exec "$mpiexec" -n 1 "\$@" : -n 1 env DDPT_EMULATED_FAULT=100 "\$@"
+END
+chmod +x faulty-mpiexec
+expect 6 env DDPT_MPIEXEC="$work/faulty-mpiexec" "$ddpt" launch -n 2 train $gpu --share-gpus --out launched dense.cfg
+err_has '^error: worker 1 (pid [0-9]*): rank 1 is lost, .* its GPU .* has failed'
+field_is launched status failed
 fails_on 1 $fallen --no-coordinator --set train.stall_timeout=1
 expect 6 env DDPT_EMULATED_FAULT=2 "$ddpt" eval $gpu conv.cfg --ckpt conv-cpu
 err_has '^error: rank 0 is lost, .* has failed'

@@ -32,15 +32,6 @@ END
 # No state beyond the parameters.
 sed 's/momentum = 0.9; nesterov = true; //' sgd.cfg >plain.cfg
 
-# same_end DIR DIR: the same network, the same figures of the last epoch, the same loss at every step.
-same_end() {
-    for name in param_digest train_loss test_loss test_accuracy steps epochs; do
-        field_is "$2" $name "$(field "$1" $name)"
-    done
-    steps=$(field "$1" steps)
-    same_losses "$steps" 0 "$1" "$2"
-}
-
 # stopped CONFIG STEP RANKS ARGUMENTS...: the folder stopped becomes a run that ended after STEP.
 stopped() {
     config=$1 step=$2 from=$3

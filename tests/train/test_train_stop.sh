@@ -18,12 +18,6 @@ begin() {
     start "$ranks" "$ddpt" train --out run "$@" state.cfg
 }
 
-await() {
-    patiently "$@" && return
-    fail "waits in vain for $*"
-    finish
-}
-
 # send SIGNAL TO: a rank, "all" of them, or the "launcher".
 send() {
     await all_there

@@ -3,6 +3,7 @@
 tools=$1
 shift
 . "$(dirname "$0")/../launcher/command_test.sh"
+. "$(dirname "$0")/../launcher/job_test.sh"
 mpirun() { "$mpiexec" -n "$@"; }
 
 # Small enough that a run takes less time than its start.
@@ -25,25 +26,6 @@ check_record() {
     for saved in "$1"/ckpt/*; do
         [ ! -e "$1/ckpt" ] || [ -e "$saved/manifest.pb" ] || fail "$saved is no checkpoint"
     done
-}
-
-# field DIR NAME: a value of run.json's result, else the first of that name, without quotes.
-field() {
-    awk -v name="$2" '
-        $0 == "  \"result\": {" { result = 1 }
-        $0 ~ "^ *\"" name "\": \"?[^\",]*\"?,?$" {
-            gsub(/^[^:]*: "?|"?,?$/, "")
-            if (result) { print; found = 1; exit }
-            if (first == "") first = $0
-        }
-        /^  }/ { result = 0 }
-        END { if (!found && first != "") print first }
-    ' "$1/run.json"
-}
-
-# field_is DIR NAME VALUE
-field_is() {
-    [ "$(field "$1" "$2")" = "$3" ] || fail "$1/run.json: $2 is $(field "$1" "$2"), not $3"
 }
 
 # same_losses STEPS TOLERANCE DIR DIR: the losses of the first STEPS steps agree relatively.

@@ -348,6 +348,17 @@ static void rank_that_fails_alone_is_lost_at_once(void **state)
     assert_int_equal(self->speaker, -1);
 }
 
+static void rank_that_fails_without_a_word_is_lost_too(void **state)
+{
+    scene *self = *state;
+    pass(self, 5.0);
+    self->ranks[2].at.state = COORDINATOR_FAILED;
+    report(self, 2);
+    coordinator_state_tick(self->state, self->now, tell, self);
+    assert_int_equal(self->told[0], 1);
+    assert_string_equal(self->reason, "a rank has failed and did not say why");
+}
+
 static void single_rank_that_is_stuck_is_lost(void **state)
 {
     scene *self = *state;
@@ -380,6 +391,7 @@ int main(void)
         TEST(rank_that_never_spoke_is_named),
         TEST(who_goes_on_is_told_again),
         TEST(rank_that_fails_alone_is_lost_at_once),
+        TEST(rank_that_fails_without_a_word_is_lost_too),
         TEST(single_rank_that_is_stuck_is_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -87,6 +87,15 @@ static void who_has_spoken_before_is_pointed_to(void **state)
           "worker 0 (pid 100) ended the job (peer lost)", 1);
 }
 
+static void who_knows_why_is_named_before_who_was_told(void **state)
+{
+    (void)state;
+    speak(2, BASE_PEER, "rank 1 is lost");
+    speak(0, BASE_PEER, "");
+    speak(1, BASE_PEER, "");
+    judge((launch_failure){.cause = LAUNCH_SPOKE, .index = 2}, BASE_PEER, "worker 1 (pid 101): rank 1 is lost", 1);
+}
+
 static void statuses_that_would_come_again_are_not_tried_again(void **state)
 {
     (void)state;
@@ -203,6 +212,7 @@ int main(void)
         cmocka_unit_test_setup(what_all_agree_on_is_said_as_rank_0_says_it, begin),
         cmocka_unit_test_setup(what_one_says_has_its_name, begin),
         cmocka_unit_test_setup(who_has_spoken_before_is_pointed_to, begin),
+        cmocka_unit_test_setup(who_knows_why_is_named_before_who_was_told, begin),
         cmocka_unit_test_setup(statuses_that_would_come_again_are_not_tried_again, begin),
         cmocka_unit_test_setup(a_killed_worker_is_a_lost_one, begin),
         cmocka_unit_test_setup(a_status_of_ours_without_a_word_is_taken, begin),

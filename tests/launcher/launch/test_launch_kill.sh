@@ -7,7 +7,7 @@
 disturb() {
     rm -rf run
     start -n 3 "$@" train --out run $endless state.cfg
-    await is_under_way run
+    await has_checkpoint run
     worker=$(a_worker)
     guard=$(guard)
     launcher_of_mpi=$(mpiexec_of_job)
@@ -23,7 +23,7 @@ killed() {
     what="$what: kill -9 $*"
     kill -KILL "$@"
     ended "$wanted" "$text"
-    check_checkpoints run
+    keeps_checkpoints run
 }
 
 disturb
@@ -102,7 +102,7 @@ tail -n 1 err | grep -q '^error: worker [02] ' || fail 'the last line is another
 # ---- whoever is no worker is not listened to ----
 rm -rf run
 start -n 2 train --out run $endless state.cfg
-await is_under_way run
+await has_checkpoint run
 name=$(tr '\0' '\n' <"/proc/$(a_worker)/environ" | sed -n 's/^DDPT_LAUNCH_SOCKET=//p')
 DDPT_LAUNCH_SOCKET=$name "$ddpt" --version >stranger 2>&1 && fail 'a stranger was taken for a worker'
 grep -q 'the launcher of this worker is gone, or does not know it' stranger || fail "$(cat stranger)"

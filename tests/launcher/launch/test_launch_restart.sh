@@ -20,7 +20,7 @@ for options in '' --prefix; do
     err_has 'restart 2 of 2 goes on from step 70$'
     restarts_are 2
     same_end whole run
-    check_checkpoints run
+    keeps_checkpoints run
 done
 
 # Without --out the run keeps the folder of its first start.
@@ -49,7 +49,7 @@ field_is run.from steps "$steps"
 for victim in worker guard mpiexec worker; do
     rm -rf run
     start -n 3 --restart-delay 0 --restarts 5 train --out run --set train.epochs=15 state.cfg
-    await is_under_way run
+    await has_checkpoint run
     what="$what: kill -9 $victim"
     case $victim in
     worker) pid=$(a_worker) ;;
@@ -73,7 +73,7 @@ start -n 2 --restart-delay 0 --restarts 5 train --set train.optimizer.lr=1e6 --o
 ended 7 ''
 restarts_are 0
 start -n 2 --restart-delay 0 --restarts 5 train --out stopped $endless state.cfg
-await is_under_way stopped
+await has_checkpoint stopped
 kill -TERM "$job"
 ended 75 'stopped on request after step'
 restarts_are 0

@@ -46,7 +46,7 @@ each_core() {
 }
 if [ "$n" -ge 2 ]; then
     start -n 2 train --out bound $endless state.cfg
-    await is_under_way bound
+    await has_checkpoint bound
     set -- $(workers)
     [ $# -eq 2 ] || fail "$# workers"
     for worker in "$@"; do
@@ -58,7 +58,7 @@ if [ "$n" -ge 2 ]; then
     ended 75 ''
     [ "$(field bound threads_per_rank)" -eq $((n / 2)) ] || fail "$(field bound threads_per_rank) threads on $n cores"
     start -n 2 --bind none train --out free $endless state.cfg
-    await is_under_way free
+    await has_checkpoint free
     for worker in $(workers); do
         [ "$(cores_of "$worker")" = "$(cores_of self)" ] || fail "$worker may use $(cores_of "$worker")"
     done

@@ -5,7 +5,7 @@
 under_way() {
     rm -rf run
     start "$@" train --out run $endless state.cfg
-    await is_under_way run
+    await has_checkpoint run
 }
 
 # ---- save and end ----
@@ -17,7 +17,7 @@ for signal in TERM HUP USR1 USR2; do
     step=$(sed -n 's/^stopped on request after step \([0-9]*\) of .*/\1/p' err)
     field_is run status stopped
     [ "$(last_step run)" = "$step" ] || fail "the last checkpoint is of step $(last_step run), not $step"
-    check_checkpoints run
+    keeps_checkpoints run
 done
 
 # To all processes of the job at once, as a batch system does.
@@ -41,7 +41,7 @@ done
 rm -rf run
 (trap '' HUP; DDPT_TEST_MARK=$mark exec "$ddpt" launch -n 2 train --out run $endless state.cfg >out 2>err </dev/null) &
 job=$!
-await is_under_way run
+await has_checkpoint run
 kill -HUP "$job"
 step=$(last_step run)
 goes_on() { [ "$(last_step run)" -gt "$step" ]; }
@@ -54,7 +54,7 @@ under_way -n 3
 what="$what: INT"
 kill -INT "$job"
 ended 130 '^error: interrupted after step'
-check_checkpoints run
+keeps_checkpoints run
 
 # A worker that does not listen, and the second Ctrl-C.
 for times in once twice; do
