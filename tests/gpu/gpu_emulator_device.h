@@ -106,6 +106,22 @@ static inline int gpu_emulator_below(int by)
 #define gpu_shuffle_xor(value, mask)                                                                                   \
     gpu_emulator_shuffle((value), gpu_emulator_lane() ^ (int)(mask), __FILE__, __LINE__)
 
+/* Ends the program where `nbytes` of a kernel's arguments hold an address of pageable memory of the host, which kernels
+ * here could read and a GPU cannot. */
+void gpu_emulator_check(const void *argument, size_t nbytes);
+
+/* What lies between an argument's members may look like one: it is cleared, by compilers that can. */
+template <typename T> void gpu_emulator_look(T &argument)
+{
+#if __has_builtin(__builtin_clear_padding)
+    __builtin_clear_padding(&argument);
+    gpu_emulator_check(&argument, sizeof argument);
+#else
+    if (std::is_pointer<T>::value)
+        gpu_emulator_check(&argument, sizeof argument);
+#endif
+}
+
 /* The arguments are taken at the call, as a launch takes them. */
 gpuError_t gpu_emulator_launch(dim3 blocks, dim3 threads, gpuStream_t stream, std::function<void()> thread);
 
@@ -115,6 +131,7 @@ gpuError_t gpu_emulator_call(void (*kernel)(P...), dim3 blocks, dim3 threads, gp
     static_assert((sizeof(P) + ... + 0) <= 4096, "a launch passes no more");
     static_assert((std::is_trivially_copyable<P>::value && ...), "copied bit by bit");
     std::tuple<P...> taken(static_cast<P>(arguments)...);
+    std::apply([](auto &...each) { (gpu_emulator_look(each), ...); }, taken);
     return gpu_emulator_launch(blocks, threads, stream, [kernel, taken] { std::apply(kernel, taken); });
 }
 

@@ -40,6 +40,23 @@ bool gpu_emulator_pageable(const void *at)
     return !lies_in(device_memory, at) && !lies_in(pinned_memory, at);
 }
 
+/* A number that is no address has no memory there. An address behind all of a tensor's elements is the tensor's. */
+void gpu_emulator_check(const void *argument, size_t nbytes)
+{
+    const uintptr_t least = (uintptr_t)1 << 32;
+    gpu_emulator_guard hold(gpu_emulator_lock);
+    for (size_t i = 0; i + sizeof(uintptr_t) <= nbytes; i += sizeof(uintptr_t)) {
+        uintptr_t word;
+        unsigned char resident;
+        memcpy(&word, (const char *)argument + i, sizeof word);
+        if (word < least || !gpu_emulator_pageable((const char *)word) ||
+            !gpu_emulator_pageable((const char *)word - 1) || mincore((void *)(word / PAGE * PAGE), 1, &resident) != 0)
+            continue;
+        fprintf(stderr, "gpu emulator: a kernel is given an address of pageable memory, %p\n", (void *)word);
+        abort();
+    }
+}
+
 void gpu_emulator_open_memory()
 {
     if (open_count++ == 0)

@@ -142,6 +142,13 @@ static void run_wide_copies(void *x)
     gpuStreamSynchronize(gpu_test_stream);
 }
 
+static void run_on_the_hosts(void *x)
+{
+    float own[64] = {0};
+    emulator_copies(gpu_test_stream, own, x);
+    gpuStreamSynchronize(gpu_test_stream);
+}
+
 static void run_crooked_copies(void *x)
 {
     emulator_wide_copies(gpu_test_stream, x, 1);
@@ -157,6 +164,7 @@ static void bad_kernels_end_the_program(void **state)
     assert_int_equal(signal_of(run_lanes, x), SIGABRT);
     assert_int_equal(signal_of(run_wide_copies, x), 0);
     assert_int_equal(signal_of(run_crooked_copies, x), SIGABRT);
+    assert_int_equal(signal_of(run_on_the_hosts, x), SIGABRT);
     assert_int_equal(signal_of(run_beyond, x), SIGSEGV);
 }
 
