@@ -186,7 +186,8 @@ struct ckpt_shard {
     int fd;
     char *path;
     XXH64_state_t *state;
-    uint8_t *buffer; /* READ_BYTES */
+    uint8_t *buffer;
+    size_t buffer_bytes;
 };
 
 static base_status check_file(const ckpt_shard *self, uint64_t nbytes)
@@ -212,7 +213,8 @@ static base_status open_file(ckpt_shard *self, const char *path, uint64_t nbytes
         return BASE_FAIL_ERRNO(BASE_CKPT, errno, "cannot read %s", path);
     self->path = strdup(path);
     self->state = XXH64_createState();
-    self->buffer = aligned_alloc(ALIGNMENT, READ_BYTES);
+    self->buffer_bytes = nbytes < READ_BYTES ? ((size_t)nbytes / ALIGNMENT + 1) * ALIGNMENT : READ_BYTES;
+    self->buffer = aligned_alloc(ALIGNMENT, self->buffer_bytes);
     if (!self->path || !self->state || !self->buffer)
         return BASE_FAIL(BASE_ERROR, "out of memory for reading %s", path);
     BASE_TRY(check_file(self, nbytes));
@@ -266,8 +268,8 @@ base_status ckpt_shard_read(ckpt_shard *self, uint64_t offset, uint64_t nbytes, 
                             void *context)
 {
     XXH64_reset(self->state, 0);
-    for (uint64_t at = 0; at < nbytes; at += READ_BYTES) {
-        size_t n = nbytes - at < READ_BYTES ? (size_t)(nbytes - at) : READ_BYTES;
+    for (uint64_t at = 0; at < nbytes; at += self->buffer_bytes) {
+        size_t n = nbytes - at < self->buffer_bytes ? (size_t)(nbytes - at) : self->buffer_bytes;
         BASE_TRY(fill(self, offset + at, n));
         XXH64_update(self->state, self->buffer, n);
         if (sink)

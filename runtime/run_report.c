@@ -184,7 +184,7 @@ static json_t *performance_json(run_report *self, const run_report_result *resul
 {
     run_performance performance = run_stats_performance(self->stats);
     run_efficiency efficiency = {.gflops = NAN, .peak_gflops = NAN, .mfu = NAN};
-    if (final)
+    if (final && result->status != BASE_PEER) /* the job is about to be ended */
         efficiency = run_performance_efficiency(self->job, &performance);
     json_t *json = run_performance_json(&performance, &efficiency);
     json_object_set_new(json, "startup_s", base_json_number(self->startup_s));

@@ -251,7 +251,7 @@ static base_status write_record(trainer *self, base_status status, const run_bal
  * hears from a coordinator, or by waiting in vain. */
 static void record_failure(trainer *self, base_status status, int own)
 {
-    enum { RECORD_MS = 500, HEAR_MS = 2000 };
+    enum { RECORD_MS = 900, HEAR_MS = 2000 }; /* all ends within two seconds of the bound */
     char message[1024];
     int bound = run_job_wait_bound_ms(self->job);
     snprintf(message, sizeof message, "%s", base_status_message());

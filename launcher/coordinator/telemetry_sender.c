@@ -19,8 +19,10 @@
 /* A look at the rank's progress, and a new try where a summary could not leave. */
 enum { LOOK_MS = 100 };
 
-/* The step loop gets so long to leave by itself when a peer is lost. */
-#define LEAVE_S 1.0
+/* The step loop gets so long to leave by itself when a peer is lost, and rank 0 to write the record: the one that hangs
+ * takes all with it. Longer than whoever else waits for rank 0 (run_train.c), and short enough for an end within two
+ * seconds of the timeout. */
+#define LEAVE_S 1.5
 
 struct telemetry_sender {
     telemetry_gather gather;

@@ -24,7 +24,7 @@ static inline void __sanitizer_finish_switch_fiber(void *, const void **, size_t
 
 #define NOT_INSTRUMENTED __attribute__((noinline, no_sanitize("address")))
 
-enum { WARP = 32, THREADS_MAX = 1024, STACK_BYTES = 256 << 10 };
+enum { WARP = 32, THREADS_MAX = 1024, STACK_BYTES = 256 << 10, CACHE_LINE = 64 };
 
 thread_local gpu_emulator_place gpu_emulator_here;
 
@@ -40,7 +40,8 @@ struct fiber {
     bool entered;
     place_in_code place;
     void *fake; /* AddressSanitizer's */
-    int thread; /* that it runs */
+    int thread; /* that it runs, and its threadIdx */
+    dim3 index;
 };
 
 /* Who waits at a meeting point: a block's or a warp's. */
@@ -75,6 +76,7 @@ struct block {
     bool backwards;
     std::deque<fiber *> ready;
     std::vector<fiber *> idle;
+    size_t fibers; /* made so far */
     fiber *running;
     meeting everyone;
     warp warps[THREADS_MAX / WARP];
@@ -105,11 +107,13 @@ int thread_at(int turn)
     return self->backwards ? self->threads - 1 - turn : turn;
 }
 
-void set_place(int thread)
+void take_thread(fiber *f, int thread)
 {
     const dim3 &size = gpu_emulator_here.threads;
     unsigned t = (unsigned)thread;
-    gpu_emulator_here.thread = dim3(t % size.x, t / size.x % size.y, t / size.x / size.y);
+    f->thread = thread;
+    f->index = dim3(t % size.x, t / size.x % size.y, t / size.x / size.y);
+    gpu_emulator_here.thread = f->index;
 }
 
 fiber *pop_ready()
@@ -154,8 +158,7 @@ void fiber_main()
     for (;;) {
         fiber *f = self->running;
         while (self->next < self->threads) {
-            f->thread = thread_at(self->next++);
-            set_place(f->thread);
+            take_thread(f, thread_at(self->next++));
             forget(self->copying[f->thread]); /* those of the block before, which nobody waited for */
             (*self->kernel)();
             self->ended++;
@@ -165,6 +168,13 @@ void fiber_main()
         self->idle.push_back(f);
         leave(f);
     }
+}
+
+/* Stacks that all began at the same place of a page would displace each other from the caches at every switch. */
+size_t stack_shift()
+{
+    const size_t odd = 17 * CACHE_LINE, most = STACK_BYTES / 4;
+    return self->fibers++ * odd % most;
 }
 
 fiber *fiber_new()
@@ -177,7 +187,7 @@ fiber *fiber_new()
     fiber *f = new fiber();
     getcontext(&f->context);
     f->context.uc_stack.ss_sp = stack;
-    f->context.uc_stack.ss_size = STACK_BYTES;
+    f->context.uc_stack.ss_size = STACK_BYTES - stack_shift();
     makecontext(&f->context, fiber_main, 0);
     return f;
 }
@@ -200,7 +210,7 @@ void meet(meeting &point, int count, const char *file, int line)
     fiber *f = self->running;
     point.waiting.push_back(f);
     leave(f);
-    set_place(f->thread);
+    gpu_emulator_here.thread = f->index;
 }
 
 /* The fiber that goes on: threads that have not begun first. */
