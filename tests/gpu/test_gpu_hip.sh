@@ -7,7 +7,7 @@ if ! command -v hipcc >/dev/null; then
 fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-cmake -S "$1" -B "$work" -DDDPT_GPU=hip -DDDPT_TESTS=OFF -DMPI_C_COMPILER="$2" >"$work/log" 2>&1 &&
+cmake -S "$1" -B "$work" -DDDPT_GPU=hip -DDDPT_TESTS=OFF -DCMAKE_BUILD_TYPE=Debug -DMPI_C_COMPILER="$2" >"$work/log" 2>&1 &&
     cmake --build "$work" --target ddpt_gpu --parallel 2 >>"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
 [ -s "$work/libddpt_gpu.so" ] || { echo 'there is no libddpt_gpu.so'; exit 1; }
 echo 'compiled and linked'
