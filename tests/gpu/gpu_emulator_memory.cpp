@@ -40,10 +40,11 @@ bool gpu_emulator_pageable(const void *at)
     return !lies_in(device_memory, at) && !lies_in(pinned_memory, at);
 }
 
-/* A number that is no address has no memory there. An address behind all of a tensor's elements is the tensor's. */
+/* A number that is no address has no memory there, once it is beyond AddressSanitizer's shadow, in which two small
+ * numbers side by side would lie. An address behind all of a tensor's elements is the tensor's. */
 void gpu_emulator_check(const void *argument, size_t nbytes)
 {
-    const uintptr_t least = (uintptr_t)1 << 32;
+    const uintptr_t least = (uintptr_t)1 << 45;
     gpu_emulator_guard hold(gpu_emulator_lock);
     for (size_t i = 0; i + sizeof(uintptr_t) <= nbytes; i += sizeof(uintptr_t)) {
         uintptr_t word;
