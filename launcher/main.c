@@ -10,6 +10,8 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -21,8 +23,10 @@ enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 static comm_world *open_world;
 static char line[4096];
 
-/* A launcher that is told to end the job may drop what it has not yet forwarded of stderr: hydra does. */
-static int stay_ms = 200;
+/* A launcher that is told to end the job may drop what it has not yet forwarded of stderr: hydra does. So what lies in
+ * the pipe must be read first, and then be given some time. */
+static int stay_ms = 300;
+enum { READ_MS = 600, LOOK_MS = 10 };
 
 const char *command_line(void)
 {
@@ -163,6 +167,21 @@ static void fill_streams(void)
         close(fd);
 }
 
+static void pause_ms(int ms)
+{
+    nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L}, NULL);
+}
+
+static void await_reader_of_stderr(void)
+{
+    struct stat stream;
+    if (fstat(STDERR_FILENO, &stream) != 0 || !S_ISFIFO(stream.st_mode))
+        return;
+    int unread = 0;
+    for (int ms = 0; ms < READ_MS && ioctl(STDERR_FILENO, FIONREAD, &unread) == 0 && unread > 0; ms += LOOK_MS)
+        pause_ms(LOOK_MS);
+}
+
 int main(int argc, char **argv)
 {
     fill_streams();
@@ -175,7 +194,8 @@ int main(int argc, char **argv)
     command_say_end(status);
     run_signal_disarm();
     if (open_world && status == BASE_PEER) {
-        nanosleep(&(struct timespec){.tv_sec = stay_ms / 1000, .tv_nsec = stay_ms % 1000 * 1000000L}, NULL);
+        await_reader_of_stderr();
+        pause_ms(stay_ms);
         comm_world_abort(open_world, (int)status);
     }
     if (open_world)

@@ -57,7 +57,7 @@ for who in 1 2; do
     for comm in shm mpi; do
         stop_rank $who --set train.comm=$comm
         err_has "error: rank $who .* silent for .*: last seen in [a-z]* after step [0-9]* of [0-9]*"
-        [ "$(grep -c 'error:' err)" -eq 1 ] || fail 'more than one error'
+        [ "$(grep -c 'error:' err)" -eq 1 ] || fail "$(grep -c 'error:' err) errors, not one"
         ended_with_6
         field_is run status failed
     done
@@ -105,7 +105,7 @@ for who in 0 1; do
         await_end
         fail_rank= fail_point=
         err_has "error: rank $who .*: last seen in $phase after step 119 of [0-9]*"
-        [ "$(grep -c 'error:' err)" -eq 1 ] || fail 'more than one error'
+        [ "$(grep -c 'error:' err)" -eq 1 ] || fail "$(grep -c 'error:' err) errors, not one"
         ended_with_6
         case $(last_step run) in
             50 | 100) ;; # that of step 100 may have been on its way
@@ -131,7 +131,7 @@ between_steps() {
     end_the_stopped
     fail_rank= fail_point=
     err_has "error: rank $who .*$last after step [0-9]* of [0-9]*"
-    [ "$(grep -c 'error:' err)" -eq 1 ] || fail 'more than one error'
+    [ "$(grep -c 'error:' err)" -eq 1 ] || fail "$(grep -c 'error:' err) errors, not one"
     ended_with_6
     field_is run status failed
 }
