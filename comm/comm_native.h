@@ -15,9 +15,9 @@
 struct comm_world {
     comm_world_info info;
     comm_patience patience; /* its roll is the world's own */
-    int began;     /* MPI was initialised here, so it is ended here */
-    MPI_Comm all;  /* a duplicate of MPI_COMM_WORLD whose errors are returned */
-    MPI_Comm node; /* the ranks of this node; the same as `all` when there is one node */
+    int began;              /* MPI was initialised here, so it is ended here */
+    MPI_Comm all;           /* a duplicate of MPI_COMM_WORLD whose errors are returned */
+    MPI_Comm node;          /* the ranks of this node; the same as `all` when there is one node */
 };
 
 /* Pass on a failure of MPI: its text is recorded, its class decides between BASE_PEER and BASE_ERROR. */

@@ -14,8 +14,7 @@ static const double QUIET_S = 20e-3;
 
 /* Questions are numbered by who asks, so that an answer to an earlier one is none to this one. */
 struct comm_roll {
-    MPI_Comm comm;
-    int rank, size;
+    const comm_world *world;
     uint32_t question;  /* the last one's number; 0: none */
     uint32_t *answered; /* (size) the last one that each rank has answered */
     uint32_t *answers;  /* (size) what is sent to each: read by MPI until it is gone */
@@ -32,9 +31,7 @@ base_status comm_roll_open(const comm_world *world, comm_roll **self)
     *self = roll;
     if (!roll || !roll->answered || !roll->answers)
         return BASE_FAIL(BASE_ERROR, "out of memory for the roll of %d ranks", world->info.size);
-    roll->comm = world->all;
-    roll->rank = world->info.rank;
-    roll->size = world->info.size;
+    roll->world = world;
     return BASE_OK;
 }
 
@@ -42,7 +39,7 @@ base_status comm_roll_open(const comm_world *world, comm_roll **self)
 static void send(const comm_roll *self, const uint32_t *number, int to, int tag)
 {
     MPI_Request request;
-    if (MPI_Isend(number, 1, MPI_UINT32_T, to, tag, self->comm, &request) == MPI_SUCCESS)
+    if (MPI_Isend(number, 1, MPI_UINT32_T, to, tag, self->world->all, &request) == MPI_SUCCESS)
         MPI_Request_free(&request);
 }
 
@@ -51,10 +48,10 @@ static int take(const comm_roll *self, int tag, uint32_t *number, int *from)
 {
     int there = 0;
     MPI_Status status;
-    if (MPI_Iprobe(MPI_ANY_SOURCE, tag, self->comm, &there, &status) != MPI_SUCCESS || !there)
+    if (MPI_Iprobe(MPI_ANY_SOURCE, tag, self->world->all, &there, &status) != MPI_SUCCESS || !there)
         return 0;
     *from = status.MPI_SOURCE;
-    return MPI_Recv(number, 1, MPI_UINT32_T, *from, tag, self->comm, MPI_STATUS_IGNORE) == MPI_SUCCESS;
+    return MPI_Recv(number, 1, MPI_UINT32_T, *from, tag, self->world->all, MPI_STATUS_IGNORE) == MPI_SUCCESS;
 }
 
 static void take_all(comm_roll *self)
@@ -93,8 +90,8 @@ void comm_roll_look(comm_roll *self, double waited_s)
 void comm_roll_ask(comm_roll *self)
 {
     self->question++;
-    for (int r = 0; r < self->size; r++)
-        if (r != self->rank)
+    for (int r = 0; r < self->world->info.size; r++)
+        if (r != self->world->info.rank)
             send(self, &self->question, r, TAG_QUESTION);
 }
 
@@ -114,8 +111,8 @@ const char *comm_roll_silent(const comm_roll *self, char text[COMM_ROLL_TEXT])
 {
     char ranks[COMM_ROLL_TEXT] = "";
     int count = 0;
-    for (int r = 0; r < self->size; r++)
-        if (r != self->rank && self->answered[r] != self->question) {
+    for (int r = 0; r < self->world->info.size; r++)
+        if (r != self->world->info.rank && self->answered[r] != self->question) {
             comm_roll_name(ranks, r);
             count++;
         }

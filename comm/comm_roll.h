@@ -18,7 +18,7 @@ typedef struct comm_roll comm_roll;
 /* Local. NULL in a world of one rank. */
 comm_roll *comm_world_roll(const comm_world *world);
 
-/* Local, once the world has its communicator. */
+/* Local, once the world has its communicator; borrows it. */
 base_status comm_roll_open(const comm_world *world, comm_roll **self);
 
 /* Local, once all ranks have met for the last time: takes in what nobody wants to know any more. */

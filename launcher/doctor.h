@@ -52,7 +52,7 @@ typedef struct doctor_facts {
 
     /* environment variables as set, or NULL */
     const char *openblas_num_threads, *omp_num_threads, *openblas_coretype, *ddpt_isa, *ddpt_data;
-    const char *bad_switch; /* one that has a value it may not have, and what it may be; NULL: none */
+    const char *bad_switch;             /* one that has a value it may not have, and what it may be; NULL: none */
     doctor_place places[DOCTOR_PLACES]; /* where data are looked for; path NULL: none */
 
     /* measured; 0: not */

@@ -19,8 +19,9 @@ void run_environment_release(run_environment_places *places);
 /* Now, in UTC: "2026-11-23T17:04:59Z". */
 void run_environment_date(char text[32]);
 
-/* Local. Versions, the switches that change how numbers come about (base_switch.h), processor, cores, rank 0's GPU, how many there are at work and which rank has which, the hosts, the
- * command as typed, the date; the caller owns the object. */
+/* Local. Versions, the switches that change how numbers come about (base_switch.h), processor, cores, rank 0's GPU, how
+ * many there are at work and which rank has which, the hosts, the command as typed, the date; the caller owns the
+ * object. */
 json_t *run_environment_json(const run_job *job, const run_environment_places *places, const char *command,
                              const char *date);
 

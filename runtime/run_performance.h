@@ -17,7 +17,8 @@ typedef struct run_efficiency {
     const char *peak_how; /* the same in words */
 } run_efficiency;
 
-/* Local. Measures the peak, 0.1 s at most as a rule, on the job's context; the other ranks should be waiting meanwhile. */
+/* Local. Measures the peak, 0.1 s at most as a rule, on the job's context; the other ranks should be waiting meanwhile.
+ */
 run_efficiency run_performance_efficiency(const run_job *job, const run_performance *performance);
 
 /* The object `performance` of run.json without startup_s; the caller owns it. */

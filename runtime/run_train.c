@@ -249,14 +249,14 @@ static base_status write_record(trainer *self, base_status status, const run_bal
 
 /* Rank 0 writes the record and ends the job. It finds a lost peer when the others do; of one whose device failed it
  * hears from a coordinator, or by waiting in vain. */
-static void record_failure(trainer *self, base_status status, int own)
+static void record_failure(trainer *self, base_status status, int device_failed)
 {
     enum { RECORD_MS = 900, HEAR_MS = 2000 }; /* all ends within two seconds of the bound */
     char message[1024];
     int bound = run_job_wait_bound_ms(self->job);
     snprintf(message, sizeof message, "%s", base_status_message());
     if (self->job->info.rank != 0)
-        self->outcome->stay_ms = RECORD_MS + (own ? HEAR_MS + (bound == COMM_FOREVER ? 0 : bound) : 0);
+        self->outcome->stay_ms = RECORD_MS + (device_failed ? HEAR_MS + (bound == COMM_FOREVER ? 0 : bound) : 0);
     else if (write_record(self, status, NULL) != BASE_OK)
         BASE_WARN("%s", base_status_message());
     BASE_FAIL(status, "%s", message);

@@ -5,9 +5,9 @@
  * they run. The threads of a block are fibers, run one after the other from meeting point to meeting point
  * (__syncthreads, shuffles), forwards and backwards by turns, and so are blocks and the branches of a graph. A kernel
  * in which not all threads come to a meeting point, or that is given an address of pageable memory, ends the program
- * with a line on stderr. Copies into shared memory come as late as they may. There is one device. Calls
- * may come from any thread; one at a time runs. With DDPT_EMULATED_FAULT=N its work fails from the N-th query of an
- * event on, for good, as a GPU's does after an illegal address.
+ * with a line on stderr. Copies into shared memory come as late as they may. There is one device. Calls may come from
+ * any thread; one at a time runs. With DDPT_EMULATED_FAULT=N its work fails from the N-th query of an event on, for
+ * good, as a GPU's does after an illegal address.
  */
 #ifndef GPU_EMULATOR_H
 #define GPU_EMULATOR_H

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,6 +38,8 @@ int ops_reference_has(const char *gemm)
     ops_options options = {.gemm = gemm};
     base_status status = ops_host()->open(&options, &self);
     ops_host()->close(&self);
+    if (status != BASE_OK)
+        printf("skipped: %s\n", base_status_message());
     return status == BASE_OK;
 }
 

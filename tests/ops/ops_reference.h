@@ -18,7 +18,7 @@ typedef uint64_t ops_reference_case(const ops_table *table, ops_context *self, c
  * be equal. */
 void ops_reference_run(ops_reference_case *run, const void *argument);
 
-/* The same with the GEMM library `gemm` (and so its way to convolve). has: 0 if the build lacks it. */
+/* The same with the GEMM library `gemm` (and so its way to convolve). has: 0, and why on stdout, if the build lacks it. */
 void ops_reference_run_with(ops_reference_case *run, const void *argument, const char *gemm);
 int ops_reference_has(const char *gemm);
 
