@@ -3,6 +3,7 @@
  */
 #include "gpu_blas.h"
 
+#include "base_log.h"
 #include "gpu_blas_api.h"
 #include "gpu_device.h"
 
@@ -12,6 +13,7 @@
 
 /* What NVIDIA recommends for Hopper; more than any other needs. */
 enum { WORKSPACE_BYTES = 32 << 20 };
+enum { CHOICES = 8 }; /* algorithms that are kept for a product */
 
 /* What a choice depends on: not the addresses, but how they are aligned. */
 typedef struct plan_key {
@@ -24,10 +26,10 @@ typedef struct plan_key {
 
 typedef struct plan {
     plan_key key;
-    int usable;
     gpublasLtMatmulDesc_t desc;
     gpublasLtMatrixLayout_t layout[3]; /* of b, a and c */
-    gpublasLtMatmulAlgo_t algo;
+    gpublasLtMatmulAlgo_t algos[CHOICES];
+    int count, chosen; /* of them, best first; chosen == count: none is left */
 } plan;
 
 struct gpu_blas {
@@ -209,19 +211,34 @@ static base_status describe_matrices(plan *p)
     return describe_matrix(p, 2, k->c_type, k->m, k->n, k->ldc);
 }
 
-/* Parts of a sum over k that are computed side by side may be added up in a step of their own, in the type of the
- * computation. In place they would be added one after the other, in an order that nobody promises, and in the type of
- * c, to which each part would be rounded. */
-static base_status set_preferences(const plan *p, gpublasLtMatmulPreference_t preference)
+/* ---- choice of an algorithm ---- */
+
+/* What is asked for. */
+typedef struct wish {
+    size_t workspace;
+    uint32_t reductions; /* ways to add up the parts of a sum over k that are computed side by side */
+} wish;
+
+/* Parts may be added up in a step of their own, in the type of the computation. In place they would be added one after
+ * the other, in an order that nobody promises, and in the type of c, to which each part would be rounded. Where no
+ * answer can be used, sums in one part are asked for, then such as need no memory. */
+#if defined(DDPT_GPU_HIP)
+static const wish wishes[] = {{WORKSPACE_BYTES, 0}, {0, 0}};
+#else
+static const wish wishes[] = {
+    {WORKSPACE_BYTES, CUBLASLT_REDUCTION_SCHEME_NONE | CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE},
+    {WORKSPACE_BYTES, CUBLASLT_REDUCTION_SCHEME_NONE},
+    {0, CUBLASLT_REDUCTION_SCHEME_NONE}};
+#endif
+
+static base_status set_preferences(const plan *p, const wish *w, gpublasLtMatmulPreference_t preference)
 {
-    const size_t workspace = WORKSPACE_BYTES;
-    BASE_TRY(
-        check(GPUBLAS(MatmulPreferenceSetAttribute)(preference, GPUBLAS_PREFER_WORKSPACE, &workspace, sizeof workspace),
-              "take a limit of its memory"));
+    BASE_TRY(check(
+        GPUBLAS(MatmulPreferenceSetAttribute)(preference, GPUBLAS_PREFER_WORKSPACE, &w->workspace, sizeof w->workspace),
+        "take a limit of its memory"));
 #if !defined(DDPT_GPU_HIP)
-    static const uint32_t reductions = CUBLASLT_REDUCTION_SCHEME_NONE | CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
     BASE_TRY(check(GPUBLAS(MatmulPreferenceSetAttribute)(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
-                                                         &reductions, sizeof reductions),
+                                                         &w->reductions, sizeof w->reductions),
                    "keep to sums in a fixed order"));
     static const cublasLtMatmulPreferenceAttributes_t attributes[] = {
         CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
@@ -236,23 +253,91 @@ static base_status set_preferences(const plan *p, gpublasLtMatmulPreference_t pr
     return BASE_OK;
 }
 
-/* No algorithm is an answer: `usable` stays 0. */
+#if defined(DDPT_GPU_HIP)
+
+static int is_sound(const gpublasLtMatmulAlgo_t *algo, int64_t k)
+{
+    (void)algo;
+    (void)k;
+    return 1;
+}
+
+static void tell(const plan_key *k, const gpublasLtMatmulHeuristicResult_t *best)
+{
+    BASE_DEBUG(GPU_BLAS_NAME " takes %lld x %lld x %lld, epilogue %d: %zu bytes, %.2f waves", (long long)k->m,
+               (long long)k->n, (long long)k->k, (int)k->epilogue, best->workspaceSize, (double)best->wavesCount);
+}
+
+#else
+
+static int32_t config_of(const gpublasLtMatmulAlgo_t *algo, cublasLtMatmulAlgoConfigAttributes_t what)
+{
+    int32_t value = 0;
+    size_t nbytes = 0;
+    const cublasStatus_t status = cublasLtMatmulAlgoConfigGetAttribute(algo, what, &value, sizeof value, &nbytes);
+    return status == CUBLAS_STATUS_SUCCESS ? value : 0;
+}
+
+/* Known issue 6580689 of cuBLAS 12.6.3 and later, mended in CUDA 13.4 Update 1: from compute capability 9.0 on, a sum
+ * over k in unequal parts can come out wrong, where k / parts is a multiple of what a stage takes: 8, 16, 32 or more of
+ * k. */
+static int is_sound(const gpublasLtMatmulAlgo_t *algo, int64_t k)
+{
+    const int64_t parts = config_of(algo, CUBLASLT_ALGO_CONFIG_SPLITK_NUM);
+    return parts <= 1 || k % parts == 0 || k / parts % 8 != 0;
+}
+
+/* The numbers are those of cublasLt.h. */
+static void tell(const plan_key *k, const gpublasLtMatmulHeuristicResult_t *best)
+{
+    BASE_DEBUG(GPU_BLAS_NAME " takes %lld x %lld x %lld (%c%c), epilogue %d, by algorithm %d, tile %d, stages %d, k in "
+                             "%d: %zu bytes, %.2f waves",
+               (long long)k->m, (long long)k->n, (long long)k->k, k->trans_a ? 't' : 'n', k->trans_b ? 't' : 'n',
+               (int)k->epilogue, config_of(&best->algo, CUBLASLT_ALGO_CONFIG_ID),
+               config_of(&best->algo, CUBLASLT_ALGO_CONFIG_TILE_ID),
+               config_of(&best->algo, CUBLASLT_ALGO_CONFIG_STAGES_ID),
+               config_of(&best->algo, CUBLASLT_ALGO_CONFIG_SPLITK_NUM), best->workspaceSize, (double)best->wavesCount);
+}
+
+#endif
+
+static gpublasStatus_t ask(const gpu_blas *self, gpublasLtMatmulPreference_t preference, plan *p)
+{
+    gpublasLtMatmulHeuristicResult_t results[CHOICES];
+    int found = 0;
+    memset(results, 0, sizeof results);
+    gpublasStatus_t status =
+        GPUBLAS(MatmulAlgoGetHeuristic)(self->handle, p->desc, p->layout[0], p->layout[1], p->layout[2], p->layout[2],
+                                        preference, CHOICES, results, &found);
+    for (int i = 0; i < found && i < CHOICES && status == GPUBLAS_SUCCESS; i++)
+        if (results[i].state == GPUBLAS_SUCCESS && is_sound(&results[i].algo, p->key.k)) {
+            if (p->count == 0)
+                tell(&p->key, &results[i]);
+            p->algos[p->count++] = results[i].algo;
+        }
+    return status;
+}
+
+/* No algorithm is an answer: count stays 0. */
 static base_status choose(const gpu_blas *self, plan *p)
 {
     gpublasLtMatmulPreference_t preference = NULL;
-    gpublasLtMatmulHeuristicResult_t result = {.state = GPUBLAS_SUCCESS};
-    int found = 0;
-    BASE_TRY(check(GPUBLAS(MatmulPreferenceCreate)(&preference), "make a preference"));
-    base_status status = set_preferences(p, preference);
-    if (status == BASE_OK)
-        p->usable = GPUBLAS(MatmulAlgoGetHeuristic)(self->handle, p->desc, p->layout[0], p->layout[1], p->layout[2],
-                                                    p->layout[2], preference, 1, &result, &found) == GPUBLAS_SUCCESS &&
-                    found > 0 && result.state == GPUBLAS_SUCCESS;
-    if (p->usable)
-        p->algo = result.algo;
-    GPUBLAS(MatmulPreferenceDestroy)(preference);
+    gpublasStatus_t answer = GPUBLAS_SUCCESS;
+    base_status status = check(GPUBLAS(MatmulPreferenceCreate)(&preference), "make a preference");
+    for (size_t i = 0; i < sizeof wishes / sizeof *wishes && status == BASE_OK && p->count == 0; i++) {
+        status = set_preferences(p, &wishes[i], preference);
+        if (status == BASE_OK)
+            answer = ask(self, preference, p);
+    }
+    if (p->count == 0)
+        BASE_DEBUG(GPU_BLAS_NAME " has nothing for %lld x %lld x %lld, epilogue %d: status %d", (long long)p->key.m,
+                   (long long)p->key.n, (long long)p->key.k, (int)p->key.epilogue, (int)answer);
+    if (preference)
+        GPUBLAS(MatmulPreferenceDestroy)(preference);
     return status;
 }
+
+/* ---- products ---- */
 
 /* The bias belongs to the description already when the library looks for an algorithm. */
 static base_status new_plan(gpu_blas *self, const plan_key *key, const gpu_product *product, plan **out)
@@ -290,20 +375,32 @@ static base_status find_plan(gpu_blas *self, const gpu_product *product, plan **
 int gpu_blas_can(gpu_blas *self, const gpu_product *product)
 {
     plan *p = NULL;
-    return find_plan(self, product, &p) == BASE_OK && p->usable;
+    return find_plan(self, product, &p) == BASE_OK && p->chosen < p->count;
+}
+
+/* An algorithm that is refused after all gives way to the next for good. */
+static gpublasStatus_t run(const gpu_blas *self, gpuStream_t stream, const gpu_product *product, plan *p)
+{
+    const float one = 1.0f, keep = product->accumulate ? 1.0f : 0.0f;
+    gpublasStatus_t status = GPUBLAS_NOT_SUPPORTED;
+    while (status == GPUBLAS_NOT_SUPPORTED && p->chosen < p->count) {
+        status = GPUBLAS(Matmul)(self->handle, p->desc, &one, product->b, p->layout[0], product->a, p->layout[1], &keep,
+                                 product->c, p->layout[2], product->c, p->layout[2], &p->algos[p->chosen],
+                                 self->workspace, WORKSPACE_BYTES, stream);
+        if (status == GPUBLAS_NOT_SUPPORTED)
+            p->chosen++;
+    }
+    return status;
 }
 
 base_status gpu_blas_multiply(gpu_blas *self, gpuStream_t stream, const gpu_product *product)
 {
-    const float one = 1.0f, keep = product->accumulate ? 1.0f : 0.0f;
     plan *p = NULL;
     BASE_TRY(find_plan(self, product, &p));
-    if (!p->usable)
+    BASE_TRY(set_bias(p, product));
+    const gpublasStatus_t status = run(self, stream, product, p);
+    if (status == GPUBLAS_NOT_SUPPORTED)
         return BASE_FAIL(BASE_DEVICE, GPU_BLAS_NAME " has no way to a product of %lld x %lld x %lld",
                          (long long)product->m, (long long)product->n, (long long)product->k);
-    BASE_TRY(set_bias(p, product));
-    return check(GPUBLAS(Matmul)(self->handle, p->desc, &one, product->b, p->layout[0], product->a, p->layout[1], &keep,
-                                 product->c, p->layout[2], product->c, p->layout[2], &p->algo, self->workspace,
-                                 WORKSPACE_BYTES, stream),
-                 "multiply");
+    return check(status, "multiply");
 }

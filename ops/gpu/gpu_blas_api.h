@@ -32,7 +32,7 @@ typedef struct gpublasLtMatmulHeuristicResult_t {
     int reserved[4];
 } gpublasLtMatmulHeuristicResult_t;
 
-enum { GPUBLAS_SUCCESS = 0 };
+enum { GPUBLAS_SUCCESS = 0, GPUBLAS_NOT_SUPPORTED = 7 };
 enum { GPUBLAS_F32 = 0, GPUBLAS_BF16 = 14 };
 enum { GPUBLAS_COMPUTE_F32 = 2, GPUBLAS_COMPUTE_TF32 = 6 };
 enum { GPUBLAS_N = 111, GPUBLAS_T = 112 };
@@ -101,6 +101,7 @@ typedef cublasLtMatmulHeuristicResult_t gpublasLtMatmulHeuristicResult_t;
 typedef cublasStatus_t gpublasStatus_t;
 
 #define GPUBLAS_SUCCESS CUBLAS_STATUS_SUCCESS
+#define GPUBLAS_NOT_SUPPORTED CUBLAS_STATUS_NOT_SUPPORTED
 #define GPUBLAS_F32 CUDA_R_32F
 #define GPUBLAS_BF16 CUDA_R_16BF
 #define GPUBLAS_COMPUTE_F32 CUBLAS_COMPUTE_32F
