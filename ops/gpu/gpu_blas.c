@@ -7,13 +7,14 @@
 #include "gpu_blas_api.h"
 #include "gpu_device.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* What NVIDIA recommends for Hopper; more than any other needs. */
 enum { WORKSPACE_BYTES = 32 << 20 };
 enum { CHOICES = 8 }; /* algorithms that are kept for a product */
+/* Multiplications from which on a product takes longer than what could ride on it takes alone. */
+static const double LARGE = 0x1p32;
 
 /* What a choice depends on: not the addresses, but how they are aligned. */
 typedef struct plan_key {
@@ -30,6 +31,7 @@ typedef struct plan {
     gpublasLtMatrixLayout_t layout[3]; /* of b, a and c */
     gpublasLtMatmulAlgo_t algos[CHOICES];
     int count, chosen; /* of them, best first; chosen == count: none is left */
+    int32_t kind;      /* the first one's number in the library's list of algorithms */
 } plan;
 
 struct gpu_blas {
@@ -39,66 +41,6 @@ struct gpu_blas {
     plan *plans;
     int count, room;
 };
-
-/* ---- the library ---- */
-
-#if defined(DDPT_GPU_HIP)
-
-#include <dlfcn.h>
-
-#define DECLARE(name) __typeof__(hipblasLt##name) *name;
-static struct {
-    void *library;
-    GPUBLAS_FUNCTIONS(DECLARE)
-} gpublas_api;
-
-#define DESCRIBE(name) {"hipblasLt" #name, &gpublas_api.name},
-static const struct {
-    const char *name;
-    void *place;
-} functions[] = {GPUBLAS_FUNCTIONS(DESCRIBE)};
-
-static base_status find_library(void)
-{
-    if (gpublas_api.library)
-        return BASE_OK;
-    static const char *const names[] = {"libhipblaslt.so.1", "libhipblaslt.so.0"}; /* of ROCm 7, and before: alike */
-    void *library = NULL;
-    for (size_t i = 0; i < sizeof names / sizeof *names && !library; i++)
-        library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
-    if (!library)
-        return BASE_FAIL(BASE_DEVICE, "the GPU back end needs hipBLASLt: install it, or use train.device = \"cpu\": %s",
-                         dlerror());
-    for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
-        void *symbol = dlsym(library, functions[i].name);
-        if (!symbol)
-            return BASE_FAIL(BASE_DEVICE, GPU_BLAS_NAME " is of another version: it has no %s", functions[i].name);
-        memcpy(functions[i].place, &symbol, sizeof symbol);
-    }
-    gpublas_api.library = library;
-    return BASE_OK;
-}
-
-/* Its version is known to an open library alone. */
-void gpu_blas_describe(char *text, size_t nbytes)
-{
-    snprintf(text, nbytes, GPU_BLAS_NAME);
-}
-
-#else
-
-static base_status find_library(void)
-{
-    return BASE_OK;
-}
-
-void gpu_blas_describe(char *text, size_t nbytes)
-{
-    size_t version = GPUBLAS(GetVersion)(); /* 130100 */
-    snprintf(text, nbytes, GPU_BLAS_NAME " %zu.%zu", version / 10000, version / 100 % 100);
-}
-
-#endif
 
 static base_status check(gpublasStatus_t status, const char *what)
 {
@@ -114,7 +56,7 @@ base_status gpu_blas_open(ops_precision precision, gpu_blas **out)
         return BASE_FAIL(BASE_ERROR, "out of memory for " GPU_BLAS_NAME);
     *out = self;
     self->precision = precision;
-    BASE_TRY(find_library());
+    BASE_TRY(gpublas_find());
     BASE_TRY(check(GPUBLAS(Create)(&self->handle), "start"));
     return gpu_check(gpuMalloc(&self->workspace, WORKSPACE_BYTES), "give " GPU_BLAS_NAME " memory to work in");
 }
@@ -262,6 +204,12 @@ static int is_sound(const gpublasLtMatmulAlgo_t *algo, int64_t k)
     return 1;
 }
 
+static int32_t kind_of(const gpublasLtMatmulAlgo_t *algo)
+{
+    (void)algo; /* does not say */
+    return 0;
+}
+
 static void tell(const plan_key *k, const gpublasLtMatmulHeuristicResult_t *best)
 {
     BASE_DEBUG(GPU_BLAS_NAME " takes %lld x %lld x %lld, epilogue %d: %zu bytes, %.2f waves", (long long)k->m,
@@ -278,13 +226,18 @@ static int32_t config_of(const gpublasLtMatmulAlgo_t *algo, cublasLtMatmulAlgoCo
     return status == CUBLAS_STATUS_SUCCESS ? value : 0;
 }
 
-/* Known issue 6580689 of cuBLAS 12.6.3 and later, mended in CUDA 13.4 Update 1: from compute capability 9.0 on, a sum
- * over k in unequal parts can come out wrong, where k / parts is a multiple of what a stage takes: 8, 16, 32 or more of
- * k. */
+/* Known issue 6580689 (release notes) of cuBLAS 12.6.3 and later, mended in CUDA 13.4 Update 1: from compute
+ * capability 9.0 on, a sum over k in unequal parts can come out wrong, where k / parts is a multiple of what a stage
+ * takes: 8, 16, 32 or more of k. */
 static int is_sound(const gpublasLtMatmulAlgo_t *algo, int64_t k)
 {
     const int64_t parts = config_of(algo, CUBLASLT_ALGO_CONFIG_SPLITK_NUM);
     return parts <= 1 || k % parts == 0 || k / parts % 8 != 0;
+}
+
+static int32_t kind_of(const gpublasLtMatmulAlgo_t *algo)
+{
+    return config_of(algo, CUBLASLT_ALGO_CONFIG_ID);
 }
 
 /* The numbers are those of cublasLt.h. */
@@ -293,8 +246,7 @@ static void tell(const plan_key *k, const gpublasLtMatmulHeuristicResult_t *best
     BASE_DEBUG(GPU_BLAS_NAME " takes %lld x %lld x %lld (%c%c), epilogue %d, by algorithm %d, tile %d, stages %d, k in "
                              "%d: %zu bytes, %.2f waves",
                (long long)k->m, (long long)k->n, (long long)k->k, k->trans_a ? 't' : 'n', k->trans_b ? 't' : 'n',
-               (int)k->epilogue, config_of(&best->algo, CUBLASLT_ALGO_CONFIG_ID),
-               config_of(&best->algo, CUBLASLT_ALGO_CONFIG_TILE_ID),
+               (int)k->epilogue, kind_of(&best->algo), config_of(&best->algo, CUBLASLT_ALGO_CONFIG_TILE_ID),
                config_of(&best->algo, CUBLASLT_ALGO_CONFIG_STAGES_ID),
                config_of(&best->algo, CUBLASLT_ALGO_CONFIG_SPLITK_NUM), best->workspaceSize, (double)best->wavesCount);
 }
@@ -311,8 +263,10 @@ static gpublasStatus_t ask(const gpu_blas *self, gpublasLtMatmulPreference_t pre
                                         preference, CHOICES, results, &found);
     for (int i = 0; i < found && i < CHOICES && status == GPUBLAS_SUCCESS; i++)
         if (results[i].state == GPUBLAS_SUCCESS && is_sound(&results[i].algo, p->key.k)) {
-            if (p->count == 0)
+            if (p->count == 0) {
                 tell(&p->key, &results[i]);
+                p->kind = kind_of(&results[i].algo);
+            }
             p->algos[p->count++] = results[i].algo;
         }
     return status;
@@ -372,10 +326,26 @@ static base_status find_plan(gpu_blas *self, const gpu_product *product, plan **
     return new_plan(self, &key, product, out);
 }
 
-int gpu_blas_can(gpu_blas *self, const gpu_product *product)
+/* -1: there is none. */
+static int32_t kind_for(gpu_blas *self, const gpu_product *product)
 {
     plan *p = NULL;
-    return find_plan(self, product, &p) == BASE_OK && p->chosen < p->count;
+    return find_plan(self, product, &p) == BASE_OK && p->chosen < p->count ? p->kind : -1;
+}
+
+/* The gradient of a bias takes its own look at a factor, which the library's fastest kernels may not have. A large
+ * product is not given to another kind of kernel for it. */
+int gpu_blas_can(gpu_blas *self, const gpu_product *product)
+{
+    const int32_t kind = kind_for(self, product);
+    if (kind < 0 || product->epilogue != GPU_EPILOGUE_BIAS_GRADIENT ||
+        (double)product->m * (double)product->n * (double)product->k < LARGE)
+        return kind >= 0;
+    gpu_product plain = *product;
+    plain.epilogue = GPU_EPILOGUE_NONE;
+    plain.bias = NULL;
+    const int32_t alone = kind_for(self, &plain);
+    return alone < 0 || alone == kind;
 }
 
 /* An algorithm that is refused after all gives way to the next for good. */

@@ -6,6 +6,8 @@
 
 #include "gpu_api.h"
 
+#include "base_status.h"
+
 #if defined(DDPT_GPU_HIP)
 
 #include <stddef.h>
@@ -70,7 +72,6 @@ gpublasStatus_t hipblasLtMatmul(gpublasLtHandle_t handle, gpublasLtMatmulDesc_t 
                                 gpublasLtMatrixLayout_t d_layout, const gpublasLtMatmulAlgo_t *algo, void *workspace,
                                 size_t workspace_bytes, gpuStream_t stream);
 
-/* The functions, once gpu_blas.c has found them. */
 #define GPUBLAS_FUNCTIONS(X)                                                                                           \
     X(Create)                                                                                                          \
     X(Destroy)                                                                                                         \
@@ -84,7 +85,12 @@ gpublasStatus_t hipblasLtMatmul(gpublasLtHandle_t handle, gpublasLtMatmulDesc_t 
     X(MatmulPreferenceSetAttribute)                                                                                    \
     X(MatmulAlgoGetHeuristic)                                                                                          \
     X(Matmul)
-#define GPUBLAS(name) gpublas_api.name
+#define GPUBLAS_DECLARE(name) __typeof__(hipblasLt##name) *name;
+typedef struct gpublas_functions {
+    GPUBLAS_FUNCTIONS(GPUBLAS_DECLARE)
+} gpublas_functions;
+extern gpublas_functions gpublas;
+#define GPUBLAS(name) gpublas.name
 
 #else
 
@@ -121,5 +127,8 @@ typedef cublasStatus_t gpublasStatus_t;
 #define GPUBLAS(name) cublasLt##name
 
 #endif
+
+/* What is linked is there; otherwise it is looked for once, and `gpublas` holds its functions then. */
+base_status gpublas_find(void);
 
 #endif

@@ -205,8 +205,10 @@ static cublasStatus_t look(const description *d, const matrix *a, const matrix *
     return types_go_together(d, a, b, c) && epilogue_goes(d, c) ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_NOT_SUPPORTED;
 }
 
-static int is_wanted(const cublaslt_emulated_algorithm *algorithm, const preference *p)
+static int is_wanted(const cublaslt_emulated_algorithm *algorithm, const description *d, const preference *p)
 {
+    if (algorithm->plain && d->epilogue == CUBLASLT_EPILOGUE_BGRADA)
+        return 0;
     const uint32_t reduction = algorithm->parts > 1 ? algorithm->reduction : CUBLASLT_REDUCTION_SCHEME_NONE;
     return algorithm->workspace <= p->workspace && (reduction & ~p->reductions) == 0;
 }
@@ -224,7 +226,7 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
         return CUBLAS_STATUS_INVALID_VALUE;
     const cublasStatus_t status = look((description *)desc, (const matrix *)a, (const matrix *)b, (const matrix *)c);
     for (int i = 0; i < cublaslt_emulated.count && *found < wanted && status == CUBLAS_STATUS_SUCCESS; i++)
-        if (is_wanted(&cublaslt_emulated.algorithms[i], (preference *)preferred)) {
+        if (is_wanted(&cublaslt_emulated.algorithms[i], (description *)desc, (preference *)preferred)) {
             results[*found] = (cublasLtMatmulHeuristicResult_t){
                 .state = CUBLAS_STATUS_SUCCESS, .workspaceSize = cublaslt_emulated.algorithms[i].workspace};
             results[(*found)++].algo.data[0] = (uint64_t)i;
@@ -236,10 +238,14 @@ cublasStatus_t cublasLtMatmulAlgoConfigGetAttribute(const cublasLtMatmulAlgo_t *
                                                     cublasLtMatmulAlgoConfigAttributes_t what, void *value,
                                                     size_t nbytes, size_t *written)
 {
-    const int32_t parts = cublaslt_emulated.algorithms[algo->data[0]].parts;
+    const cublaslt_emulated_algorithm *algorithm = &cublaslt_emulated.algorithms[algo->data[0]];
+    const int32_t parts = algorithm->parts;
     *written = sizeof parts;
-    return what == CUBLASLT_ALGO_CONFIG_SPLITK_NUM ? set(value, sizeof parts, &parts, nbytes)
-                                                   : CUBLAS_STATUS_INVALID_VALUE;
+    switch (what) {
+    case CUBLASLT_ALGO_CONFIG_ID: return set(value, sizeof algorithm->kind, &algorithm->kind, nbytes);
+    case CUBLASLT_ALGO_CONFIG_SPLITK_NUM: return set(value, sizeof parts, &parts, nbytes);
+    default: return CUBLAS_STATUS_INVALID_VALUE;
+    }
 }
 
 /* ---- products ---- */

@@ -18,7 +18,9 @@ typedef struct cublaslt_emulated_algorithm {
     int parts;          /* of k */
     uint32_t reduction; /* of parts */
     size_t workspace;
-    int refuses; /* when it runs, though the heuristics name it */
+    int refuses;  /* when it runs, though the heuristics name it */
+    int32_t kind; /* its number */
+    int plain;    /* it has no gradient of a bias */
 } cublaslt_emulated_algorithm;
 
 typedef struct cublaslt_emulated_state {

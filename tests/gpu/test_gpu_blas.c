@@ -189,8 +189,8 @@ static void sums_that_may_be_wrong_are_passed_over(void **state)
     (void)state;
     static const int parts[] = {1, 3, 4};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        const cublaslt_emulated_algorithm offered[] = {{12, CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE, 64, 0},
-                                                       {parts[i], CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE, 64, 0}};
+        const cublaslt_emulated_algorithm offered[] = {{12, CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE, 64, 0, 0, 0},
+                                                       {parts[i], CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE, 64, 0, 0, 0}};
         fixture *f = start(OPS_BF16);
         offer(2, offered);
         prepare(f, GPU_BF16, GPU_F32, 1, 4, 6, 100, 0);
@@ -206,7 +206,7 @@ static void sums_in_one_part_are_asked_for_then(void **state)
     (void)state;
     cublaslt_emulated_algorithm offered[9] = {{0}};
     for (int i = 0; i < 8; i++)
-        offered[i] = (cublaslt_emulated_algorithm){12, CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE, 64, 0};
+        offered[i] = (cublaslt_emulated_algorithm){12, CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE, 64, 0, 0, 0};
     offered[8] = one_part;
     fixture *f = start(OPS_BF16);
     offer(9, offered);
@@ -220,10 +220,10 @@ static void sums_in_one_part_are_asked_for_then(void **state)
 static void sums_in_place_and_in_narrow_types_are_not_taken(void **state)
 {
     (void)state;
-    const cublaslt_emulated_algorithm offered[] = {{4, CUBLASLT_REDUCTION_SCHEME_INPLACE, 64, 0},
-                                                   {4, CUBLASLT_REDUCTION_SCHEME_OUTPUT_TYPE, 64, 0},
-                                                   {1, CUBLASLT_REDUCTION_SCHEME_NONE, (size_t)64 << 20, 0},
-                                                   {4, CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE, 64, 0}};
+    const cublaslt_emulated_algorithm offered[] = {{4, CUBLASLT_REDUCTION_SCHEME_INPLACE, 64, 0, 0, 0},
+                                                   {4, CUBLASLT_REDUCTION_SCHEME_OUTPUT_TYPE, 64, 0, 0, 0},
+                                                   {1, CUBLASLT_REDUCTION_SCHEME_NONE, (size_t)64 << 20, 0, 0, 0},
+                                                   {4, CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE, 64, 0, 0, 0}};
     fixture *f = start(OPS_BF16);
     offer(4, offered);
     prepare(f, GPU_BF16, GPU_BF16, 0, 4, 6, 100, 0);
@@ -235,7 +235,7 @@ static void sums_in_place_and_in_narrow_types_are_not_taken(void **state)
 static void an_algorithm_that_is_refused_gives_way(void **state)
 {
     (void)state;
-    const cublaslt_emulated_algorithm offered[] = {{1, 0, 0, 1}, {1, 0, 0, 1}, {1, 0, 0, 0}};
+    const cublaslt_emulated_algorithm offered[] = {{1, 0, 0, 1, 0, 0}, {1, 0, 0, 1, 0, 0}, {1, 0, 0, 0, 0, 0}};
     fixture *f = start(OPS_FP32);
     offer(3, offered);
     prepare(f, GPU_F32, GPU_F32, 0, 4, 6, 8, 0);
@@ -249,7 +249,7 @@ static void an_algorithm_that_is_refused_gives_way(void **state)
 static void no_algorithm_is_an_error_of_the_device(void **state)
 {
     (void)state;
-    const cublaslt_emulated_algorithm refused = {1, 0, 0, 1};
+    const cublaslt_emulated_algorithm refused = {1, 0, 0, 1, 0, 0};
     for (int count = 0; count < 2; count++) {
         fixture *f = start(OPS_FP32);
         offer(count, &refused);
@@ -263,6 +263,28 @@ static void no_algorithm_is_an_error_of_the_device(void **state)
     }
 }
 
+/* Nothing is computed here. */
+static void a_gradient_does_not_slow_a_large_product(void **state)
+{
+    (void)state;
+    static const cublaslt_emulated_algorithm fast = {1, 0, 0, 0, 66, 1}, all = {1, 0, 0, 0, 66, 0},
+                                             old = {1, 0, 0, 0, 21, 0};
+    for (int large = 0; large < 2; large++)
+        for (int has = 0; has < 2; has++) {
+            const cublaslt_emulated_algorithm offered[] = {has ? all : fast, old};
+            fixture *f = start(OPS_BF16);
+            offer(2, offered);
+            prepare(f, GPU_BF16, GPU_F32, 1, 4096, 4096, large ? 512 : 32, 0);
+            assert_int_equal(gpu_blas_can(f->blas, &f->p), 1);
+            f->p.epilogue = GPU_EPILOGUE_BIAS_GRADIENT;
+            f->p.bias = f->bias;
+            assert_int_equal(gpu_blas_can(f->blas, &f->p), has || !large);
+            f->p.epilogue = GPU_EPILOGUE_BIAS;
+            assert_int_equal(gpu_blas_can(f->blas, &f->p), 1);
+            stop(f);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -272,6 +294,7 @@ int main(void)
         cmocka_unit_test(sums_in_one_part_are_asked_for_then),
         cmocka_unit_test(sums_in_place_and_in_narrow_types_are_not_taken),
         cmocka_unit_test(an_algorithm_that_is_refused_gives_way),
+        cmocka_unit_test(a_gradient_does_not_slow_a_large_product),
         cmocka_unit_test(no_algorithm_is_an_error_of_the_device),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
