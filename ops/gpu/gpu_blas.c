@@ -31,6 +31,7 @@ typedef struct plan {
     gpublasLtMatrixLayout_t layout[3]; /* of b, a and c */
     gpublasLtMatmulAlgo_t algos[CHOICES];
     int count, chosen; /* of them, best first; chosen == count: none is left */
+    size_t wished;     /* so many of the wishes were asked for */
     int32_t kind;      /* the first one's number in the library's list of algorithms */
 } plan;
 
@@ -272,14 +273,15 @@ static gpublasStatus_t ask(const gpu_blas *self, gpublasLtMatmulPreference_t pre
     return status;
 }
 
-/* No algorithm is an answer: count stays 0. */
+/* The answer to the next wish that has one, in place of the last one. No algorithm is an answer too: count is 0. */
 static base_status choose(const gpu_blas *self, plan *p)
 {
     gpublasLtMatmulPreference_t preference = NULL;
     gpublasStatus_t answer = GPUBLAS_SUCCESS;
     base_status status = check(GPUBLAS(MatmulPreferenceCreate)(&preference), "make a preference");
-    for (size_t i = 0; i < sizeof wishes / sizeof *wishes && status == BASE_OK && p->count == 0; i++) {
-        status = set_preferences(p, &wishes[i], preference);
+    p->count = p->chosen = 0;
+    for (; p->wished < sizeof wishes / sizeof *wishes && status == BASE_OK && p->count == 0; p->wished++) {
+        status = set_preferences(p, &wishes[p->wished], preference);
         if (status == BASE_OK)
             answer = ask(self, preference, p);
     }
@@ -352,15 +354,18 @@ int gpu_blas_can(gpu_blas *self, const gpu_product *product)
 static gpublasStatus_t run(const gpu_blas *self, gpuStream_t stream, const gpu_product *product, plan *p)
 {
     const float one = 1.0f, keep = product->accumulate ? 1.0f : 0.0f;
-    gpublasStatus_t status = GPUBLAS_NOT_SUPPORTED;
-    while (status == GPUBLAS_NOT_SUPPORTED && p->chosen < p->count) {
-        status = GPUBLAS(Matmul)(self->handle, p->desc, &one, product->b, p->layout[0], product->a, p->layout[1], &keep,
-                                 product->c, p->layout[2], product->c, p->layout[2], &p->algos[p->chosen],
-                                 self->workspace, WORKSPACE_BYTES, stream);
-        if (status == GPUBLAS_NOT_SUPPORTED)
-            p->chosen++;
+    while (p->count > 0) {
+        for (; p->chosen < p->count; p->chosen++) {
+            const gpublasStatus_t status = GPUBLAS(Matmul)(
+                self->handle, p->desc, &one, product->b, p->layout[0], product->a, p->layout[1], &keep, product->c,
+                p->layout[2], product->c, p->layout[2], &p->algos[p->chosen], self->workspace, WORKSPACE_BYTES, stream);
+            if (status != GPUBLAS_NOT_SUPPORTED)
+                return status;
+        }
+        if (choose(self, p) != BASE_OK)
+            break;
     }
-    return status;
+    return GPUBLAS_NOT_SUPPORTED;
 }
 
 base_status gpu_blas_multiply(gpu_blas *self, gpuStream_t stream, const gpu_product *product)

@@ -200,21 +200,26 @@ static void sums_that_may_be_wrong_are_passed_over(void **state)
     }
 }
 
-/* All that are named first cut k badly. */
+/* All that are named first cut k badly, or do not run. */
 static void sums_in_one_part_are_asked_for_then(void **state)
 {
     (void)state;
-    cublaslt_emulated_algorithm offered[9] = {{0}};
-    for (int i = 0; i < 8; i++)
-        offered[i] = (cublaslt_emulated_algorithm){12, CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE, 64, 0, 0, 0};
-    offered[8] = one_part;
-    fixture *f = start(OPS_BF16);
-    offer(9, offered);
-    prepare(f, GPU_BF16, GPU_F32, 1, 4, 6, 100, 0);
-    multiply_and_check(f);
-    assert_int_equal(cublaslt_emulated.ran[8], 1);
-    assert_int_equal(cublaslt_emulated.asked, 2);
-    stop(f);
+    for (int refuses = 0; refuses < 2; refuses++) {
+        cublaslt_emulated_algorithm offered[9] = {{0}};
+        for (int i = 0; i < 8; i++)
+            offered[i] = (cublaslt_emulated_algorithm){
+                refuses ? 4 : 12, CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE, 64, refuses, 0, 0};
+        offered[8] = one_part;
+        fixture *f = start(OPS_BF16);
+        offer(9, offered);
+        prepare(f, GPU_BF16, GPU_F32, 1, 4, 6, 100, 0);
+        multiply_and_check(f);
+        multiply_and_check(f);
+        assert_int_equal(cublaslt_emulated.ran[0], refuses);
+        assert_int_equal(cublaslt_emulated.ran[8], 2);
+        assert_int_equal(cublaslt_emulated.asked, 2);
+        stop(f);
+    }
 }
 
 static void sums_in_place_and_in_narrow_types_are_not_taken(void **state)
