@@ -22,13 +22,15 @@
     "\"maxRegistersPerSM\":65536,\"pciDeviceId\":0,\"maxCtasPerSM\":32,\"maxThreadsPerBlock\":1024,"                   \
     "\"maxThreadsPerSM\":2048,\"isTccDriver\":0,\"supportCoopLaunch\":1,\"totalGlobalMem\":80000000000}"
 
-static const char *const devices[] = {DEVICE("NVIDIA H100 80GB HBM3", "900", "132", "52428800", "232448"),
+static const char *const devices[] = {DEVICE("NVIDIA H200", "900", "132", "62914560", "232448"),
                                       DEVICE("NVIDIA A100-SXM4-80GB", "800", "108", "41943040", "166912")};
 
 static const ops_conv2d convs[] = {
     /* h, w, c, n; kernel; stride; padding */
     {28, 28, 1, 32, 3, 3, 1, 1, 0, 0, OPS_RELU, 0}, {26, 26, 32, 64, 3, 3, 1, 1, 0, 0, OPS_RELU, 1},
     {32, 32, 3, 16, 3, 3, 1, 1, 1, 1, OPS_RELU, 0}, {32, 32, 16, 32, 3, 3, 2, 2, 1, 1, OPS_RELU, 1},
+    {32, 32, 3, 32, 3, 3, 1, 1, 1, 1, OPS_RELU, 0}, {16, 16, 32, 64, 3, 3, 1, 1, 1, 1, OPS_RELU, 1},
+    {8, 8, 64, 128, 3, 3, 1, 1, 1, 1, OPS_RELU, 1}, {8, 8, 13, 10, 3, 5, 1, 1, 1, 2, OPS_TANH, 1},
     {17, 13, 5, 7, 5, 3, 1, 2, 2, 0, OPS_GELU, 1},  {8, 8, 64, 128, 1, 1, 2, 2, 0, 0, OPS_RELU, 1},
 };
 
@@ -96,6 +98,7 @@ static void engines_for_every_pass(void **state)
             assert_non_null(cudnn);
             all_passes(cudnn, p, 128);
             all_passes(cudnn, p, 3);
+            all_passes(cudnn, p, 1);
             gpu_cudnn_close(&cudnn);
             assert_null(cudnn);
         }
