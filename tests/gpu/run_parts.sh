@@ -104,6 +104,11 @@ part_sanitizer()
                 failures=1
                 echo "$tool $test: status $(cat "$out/$tool-$test.status")"
                 grep -a '^=========' "$out/$tool-$test.log" | head -n 20
+                if grep -a -q -E '^=+ +at .*(cutlass|gemm|gemv|nvjet|xmma)' "$out/$tool-$test.log"; then
+                    # a known issue of cuBLAS with all versions to CUDA 13.4: its copies that fill up with zeros look too long
+                    echo "some are in kernels of cuBLAS, where reads may be reported in error; to leave those kernels out:"
+                    echo "  DDPT_SANITIZER_OPTIONS='--kernel-name-exclude regex=cutlass|gemm|gemv|nvjet|xmma'"
+                fi
             fi
         done
         [ "$programs" -gt 0 ] || failures=1
