@@ -86,6 +86,7 @@ static base_status choose_cores(const launch *self)
     int cores;
     unsetenv(LAUNCH_CORES_VARIABLE);
     launch_mpiexec_unbind();
+    launch_mpiexec_without_blas_threads();
     if (!self->options.bind)
         return BASE_OK;
     for (int i = 0; i < self->gpus.count; i++)

@@ -67,10 +67,12 @@ static void find_mpi(finder *self)
             "there is no mpiexec on PATH: ddpt runs with one rank, unless another launcher such as srun starts it");
 }
 
-static void find_threads_variable(finder *self, const char *name, const char *value)
+/* `harmless`: a number of threads that is no mistake either. */
+static void find_threads_variable(finder *self, const char *name, const char *value, int harmless)
 {
     int threads = self->facts->ranks[0].threads;
-    if (value && threads > 0 && strtol(value, NULL, 10) != threads)
+    long wanted = value ? strtol(value, NULL, 10) : 0;
+    if (value && threads > 0 && wanted != threads && wanted != harmless)
         add(self,
             "%s=%s does not count: ddpt runs %d thread%s a rank, by the cores that the rank may use; train.threads in "
             "the config sets another number",
@@ -80,8 +82,8 @@ static void find_threads_variable(finder *self, const char *name, const char *va
 static void find_environment(finder *self)
 {
     const doctor_facts *f = self->facts;
-    find_threads_variable(self, "OPENBLAS_NUM_THREADS", f->openblas_num_threads);
-    find_threads_variable(self, "OMP_NUM_THREADS", f->omp_num_threads);
+    find_threads_variable(self, "OPENBLAS_NUM_THREADS", f->openblas_num_threads, 1);
+    find_threads_variable(self, "OMP_NUM_THREADS", f->omp_num_threads, -1);
     if (f->openblas_coretype)
         add(self, "OPENBLAS_CORETYPE=%s forces OpenBLAS's kernel; unset it unless that is meant", f->openblas_coretype);
     if (f->ddpt_isa)

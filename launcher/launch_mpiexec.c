@@ -45,6 +45,11 @@ void launch_mpiexec_unbind(void)
     setenv("I_MPI_PIN", "0", 0);
 }
 
+void launch_mpiexec_without_blas_threads(void)
+{
+    setenv("OPENBLAS_NUM_THREADS", "1", 0);
+}
+
 /* Open MPI counts slots. Hydra would start its helpers through a batch system or ssh, out of our reach. */
 void launch_mpiexec_stay_here(void)
 {

@@ -15,6 +15,9 @@ base_status launch_mpiexec_check(void);
 /* Has an MPI bind no processes to cores, unless the environment says otherwise. */
 void launch_mpiexec_unbind(void);
 
+/* Keeps OpenBLAS from starting a thread a core in every worker, which ddpt does not use and which spin for a while. */
+void launch_mpiexec_without_blas_threads(void);
+
 /* Has an MPI start any number of processes, all on this machine. */
 void launch_mpiexec_stay_here(void);
 

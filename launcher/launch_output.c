@@ -189,10 +189,11 @@ static void flush(launch_output *self, int which)
     set_full(self, which, to->used + READ_ROOM + PIPE_BUF > sizeof to->bytes);
 }
 
+/* Who was killed while it wrote to stderr leaves a line without an end, and others write there too, we among them. */
 static void end_source(launch_output *self, int i)
 {
     if (self->sources[i].used > 0)
-        put_line(self, &self->sources[i], &self->sinks[i % 2], 0);
+        put_line(self, &self->sources[i], &self->sinks[i % 2], i % 2 == 1);
     close_source(&self->sources[i]);
 }
 

@@ -1,5 +1,5 @@
 /* launch_output.h: the output of workers, each line with its rank before it if that is asked for (`ddpt launch
- * --prefix`); else byte for byte what they write.
+ * --prefix`); else byte for byte what they write, but that a last line without an end gets one on stderr.
  *
  * It comes to us and not to mpiexec, which ends the job when it cannot write: a reader that is gone, or a disk that is
  * full, costs the output. Lines are written whole. Nothing blocks: while nobody reads our stdout, that of the workers

@@ -36,6 +36,7 @@ static base_status choose_launcher(scale_launch *self)
     /* Open MPI binds few ranks to cores and many to sockets, so that the cores of a worker would change with their
      * number. */
     launch_mpiexec_unbind();
+    launch_mpiexec_without_blas_threads();
     self->words = BASE_NEW_ARRAY(self->arena, char *, 3);
     const char *const words[] = {launch_mpiexec(), "-n", "{n}"};
     for (int i = 0; self->words && i < 3; i++)

@@ -193,6 +193,10 @@ static void variables_that_do_not_count(void **state)
     p.facts.omp_num_threads = "8";
     assert_finds("OMP_NUM_THREADS=8", "train.threads");
     p.facts.omp_num_threads = NULL;
+    p.ranks[0].threads = 2;
+    p.facts.openblas_num_threads = "1"; /* keeps its threads away */
+    examine();
+    assert_int_equal(p.found->count, 0);
     p.facts.openblas_num_threads = "16";
     assert_finds("OPENBLAS_NUM_THREADS=16", "train.threads");
 }

@@ -2,13 +2,13 @@
 . "$(dirname "$0")/train_test.sh"
 . "$(dirname "$0")/../launcher/ranks_test.sh"
 
-# Between the launcher and each rank: notes the rank's process and its exit status, and arms fail_point in rank fail_rank alone.
-# Its notes are called rank.<rank>.pid and .status, or what rank_files says in place of "rank".
+# Between the launcher and each rank: notes the rank's process and its exit status, and arms fail_point in rank fail_rank alone, beside
+# what is armed in all. Its notes are called rank.<rank>.pid and .status, or what rank_files says in place of "rank".
 fail_rank=
 fail_point=
 rank_files=rank
 export fail_rank fail_point rank_files
-write_each '[ "$rank" != "$fail_rank" ] || export DDPT_FAILPOINT="$fail_point"' \
+write_each '[ "$rank" != "$fail_rank" ] || export DDPT_FAILPOINT="$fail_point${DDPT_FAILPOINT:+,$DDPT_FAILPOINT}"' \
     "exec '$tools'/train_watch '$work'/\$rank_files.\$rank \"\$@\""
 
 # A schedule and a short last batch too.

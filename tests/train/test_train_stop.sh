@@ -3,19 +3,21 @@
 # the run that nobody stopped. Ctrl-C ends it without a save. And when saves happen: by the clock, in the foreground, on a slow disk.
 . "$(dirname "$0")/fault_test.sh"
 
-# Steps of milliseconds, without a schedule that depends on how many there will be.
-steady="--set model.layers.0.units=1024 --set train.optimizer.schedule.type=constant --set train.eval_every=0
-    --set train.checkpoint.every_steps=0"
+# Without a schedule that depends on how many steps there will be.
+steady="--set train.optimizer.schedule.type=constant --set train.eval_every=0 --set train.checkpoint.every_steps=0"
 for_ever='--set train.epochs=100000'
 until_100='--set train.epochs=100000 --set train.max_steps=100'
 
-# begin RANKS ARGUMENTS...: a run in the background.
+# begin RANKS ARGUMENTS...: a run in the background, whose steps and batches of an evaluation take milliseconds: rank 0 sleeps in them.
+slow_steps=rank-0:forward:1:pause=3,rank-0:evaluate:1:pause=40
 begin() {
     ranks=$1
     what="$*"
     shift
     rm -rf run
+    export DDPT_FAILPOINT="$slow_steps"
     start "$ranks" "$ddpt" train --out run "$@" state.cfg
+    unset DDPT_FAILPOINT
 }
 
 # send SIGNAL TO: a rank, "all" of them, or the "launcher".
@@ -116,8 +118,7 @@ what='many signals'
 stopped
 
 # ---- in an evaluation ----
-evaluation='--set train.epochs=3 --set data.train_samples=60 --set data.test_samples=40000 --set model.layers.0.units=1024
-    --set train.eval_every=1'
+evaluation='--set train.epochs=3 --set data.train_samples=60 --set data.test_samples=1200 --set train.eval_every=1'
 expect 0 "$mpiexec" -n 3 "$ddpt" train --out whole.evaluation $evaluation state.cfg
 for to in 1 launcher; do
     begin 3 $evaluation
@@ -130,7 +131,7 @@ for to in 1 launcher; do
 done
 
 # ---- during the set-up: as after the first step ----
-set_up="--set data.train_samples=200000 --set train.max_steps=2"
+set_up="--set data.train_samples=100000 --set train.max_steps=2"
 is_set_up() {
     says 'MPI ready'
 }

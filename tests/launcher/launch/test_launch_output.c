@@ -169,6 +169,25 @@ static void without_ranks_no_byte_changes(void **state)
     prefix = 1;
 }
 
+static void one_dies_in_a_line_of_stderr(scene *self)
+{
+    if (dup2(STDOUT_FILENO, STDERR_FILENO) < 0)
+        _exit(2);
+    say(self, 1, 1, "[cli_1]: ");
+    close(self->ends[1][1]);
+    move(self);
+    say(self, 0, 1, "error: last\n");
+    self->ends[1][1] = -1;
+}
+
+static void nobody_writes_behind_half_a_line_of_stderr(void **state)
+{
+    (void)state;
+    prefix = 0;
+    assert_string_equal(output_of(one_dies_in_a_line_of_stderr), "[cli_1]: \nerror: last\n");
+    prefix = 1;
+}
+
 static void talk_to_who_is_gone(scene *self)
 {
     int nobody[2];
@@ -251,6 +270,7 @@ int main(void)
         cmocka_unit_test(last_line_gets_its_end_and_no_rank_comes_twice),
         cmocka_unit_test(long_lines_are_cut),
         cmocka_unit_test(without_ranks_no_byte_changes),
+        cmocka_unit_test(nobody_writes_behind_half_a_line_of_stderr),
         cmocka_unit_test(who_cannot_be_told_is_told_of_at_the_end),
         cmocka_unit_test(reader_that_sleeps_holds_nobody_up),
     };
