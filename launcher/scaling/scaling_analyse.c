@@ -112,6 +112,15 @@ static void refuse_superlinear(const scaling_observations *seen, scaling_analysi
     }
 }
 
+/* A limit that is not in sight lies beyond what was seen. */
+static void raise_limit(scaling_analysis *analysis)
+{
+    scaling_value *limit = &analysis->amdahl.max_speedup;
+    for (int i = 0; i < analysis->point_count && isinf(limit->value); i++)
+        if (analysis->points[i].fitted)
+            limit->low = fmax(limit->low, analysis->points[i].speedup.low);
+}
+
 /* ---- the whole ---- */
 
 static base_status fit_laws(base_arena *arena, const scaling_trials *trials, scaling_observations *seen,
@@ -144,6 +153,7 @@ static base_status analyse(base_arena *arena, const scaling_sweep *sweep, const 
     BASE_TRY(fit_laws(arena, &trials, &seen, &outcome, analysis));
     compare(&seen, analysis);
     refuse_superlinear(&seen, analysis);
+    raise_limit(analysis);
     if (analysis->points[0].workers == 1 && only_slows_down(analysis))
         analysis->usl.peak_workers = (scaling_value){1.0, 1.0, 1.0};
     scaling_cause_find(&seen, &trials, outcome, analysis);

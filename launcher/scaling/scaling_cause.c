@@ -1,5 +1,7 @@
 #include "scaling_cause.h"
 
+#include "scaling_quantile.h"
+
 #include <math.h>
 #include <stdlib.h>
 
@@ -49,6 +51,16 @@ static double divide_weak(const scaling_observations *seen, double *fractions)
 
 /* ---- ranks ---- */
 
+/* Some rank is always the slowest. `count` logarithms of how many times as long one took: is their mean above 0 by more
+ * than they differ? One value does not tell. */
+static int is_beyond_chance(double sum, double squares, int count)
+{
+    if (count < 2)
+        return 0;
+    double mean = sum / count, variance = fmax(squares - sum * mean, 0.0) / (count - 1);
+    return mean > scaling_t_95(count - 1) * sqrt(variance / count);
+}
+
 /* Is this rank to blame for the part at the largest n? */
 static void blame(const scaling_observations *seen, const scaling_trials *trials, const scaling_analysis *analysis,
                   scaling_cause *cause)
@@ -57,15 +69,24 @@ static void blame(const scaling_observations *seen, const scaling_trials *trials
     for (int i = 0; i < analysis->point_count; i++)
         if (analysis->points[i].workers == seen->largest)
             point = &analysis->points[i];
+    double sum = 0.0, squares = 0.0;
+    int count = 0;
     cause->rank = -1;
     if (!point || point->parts_s[cause->part] < PART_LEAST * point->step_s.value)
         return;
     for (int i = 0; i < trials->count; i++) {
         const scaling_trial *trial = trials->trials[i];
-        if (trial->workers == seen->largest &&
-            (trial->slowest != point->slowest || !(trial->slower[cause->part] >= SLOWER_LEAST)))
+        if (trial->workers != seen->largest)
+            continue;
+        if (trial->slowest != point->slowest || !(trial->slower[cause->part] >= SLOWER_LEAST))
             return;
+        const double times = log1p(trial->slower[cause->part]);
+        sum += times;
+        squares += times * times;
+        count++;
     }
+    if (!is_beyond_chance(sum, squares, count))
+        return;
     cause->rank = point->slowest;
     cause->slower = point->slower[cause->part];
 }

@@ -157,6 +157,20 @@ static void bounds_that_are_not_in_sight_are_not_named(void **state)
     assert_true(analysis.amdahl.max_speedup.low > 1000.0 && isfinite(analysis.amdahl.max_speedup.low));
 }
 
+/* The law's line passes beside what was measured, here below the last point. */
+static void limit_out_of_sight_lies_beyond_what_was_seen(void **state)
+{
+    static const double efficiency[] = {1.0, 0.62, 0.95, 0.55, 0.9};
+    (void)state;
+    for (int i = 0; i < 5; i++)
+        for (int r = 0; r < 3; r++)
+            add(1 << i, 0.1 / ((1 << i) * efficiency[i]) * (1.0 + 0.001 * (r - 1)));
+    analyse();
+    assert_true(analysis.amdahl.law.ok && isinf(analysis.amdahl.max_speedup.value));
+    assert_true(analysis.amdahl.max_speedup.low >= analysis.points[4].speedup.low);
+    assert_in_range(analysis.points[4].speedup.low, 13, 15);
+}
+
 #define TEST(name) cmocka_unit_test_teardown(name, teardown)
 
 int main(void)
@@ -167,6 +181,7 @@ int main(void)
         TEST(without_one_worker_and_law_there_is_no_speedup),
         TEST(one_worker_is_the_fastest),
         TEST(bounds_that_are_not_in_sight_are_not_named),
+        TEST(limit_out_of_sight_lies_beyond_what_was_seen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -156,6 +156,25 @@ static void a_planted_serial_part_is_found(void **state)
     }
 }
 
+/* Some rank is the slowest of every trial, by much where a part is short. */
+static void nobody_is_blamed_for_what_chance_does(void **state)
+{
+    const synthetic_truth truth = {.divided_s = WORK};
+    (void)state;
+    measure(&truth, 0.0, 0);
+    plant(SCALING_FORWARD, 1, 0.02);
+    for (int i = 0; i < sweep.count; i++) /* by 6 % to hundreds of per cent */
+        sweep.trials[i].slower[SCALING_FORWARD] = i % 2 ? 0.06 : 2.0;
+    analyse();
+    assert_int_equal(cause(SCALING_FORWARD)->rank, -1);
+    teardown(state);
+    scaling_random random = scaling_random_start(8, 0, 0);
+    synthetic_sweep(&truth, workers, POINTS, 1, &(synthetic_noise){0}, &random, &sweep);
+    plant(SCALING_FORWARD, 1, 0.02);
+    analyse();
+    assert_int_equal(cause(SCALING_FORWARD)->rank, -1);
+}
+
 static void nobody_is_blamed_unless_all_trials_agree(void **state)
 {
     const synthetic_truth truth = {.divided_s = WORK};
@@ -276,6 +295,7 @@ int main(void)
         TEST(fractions_are_the_parts_serial_shares),
         TEST(exposed_all_reduce_is_the_cause),
         TEST(a_planted_serial_part_is_found),
+        TEST(nobody_is_blamed_for_what_chance_does),
         TEST(nobody_is_blamed_unless_all_trials_agree),
         TEST(a_slowdown_has_causes),
         TEST(perfect_scaling_has_none),
