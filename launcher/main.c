@@ -87,6 +87,11 @@ static base_status no_such_command(const char *name)
     return BASE_FAIL(BASE_USAGE, "'%s' is no command of ddpt; the commands are %shelp", name, names);
 }
 
+static int asks_for_help(const char *word)
+{
+    return strcmp(word, "help") == 0 || strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
 static base_status help(int argc, char **argv)
 {
     if (argc < 2) {
@@ -94,9 +99,12 @@ static base_status help(int argc, char **argv)
         return BASE_OK;
     }
     const command *found = find(argv[1]);
-    if (!found)
+    if (!found && !asks_for_help(argv[1]))
         return no_such_command(argv[1]);
-    fputs(found->usage, stdout);
+    if (found)
+        fputs(found->usage, stdout);
+    else
+        print_overview(stdout);
     return BASE_OK;
 }
 
@@ -111,7 +119,7 @@ static base_status dispatch(int argc, char **argv)
         puts("ddpt " DDPT_VERSION);
         return BASE_OK;
     }
-    if (strcmp(name, "help") == 0 || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
+    if (asks_for_help(name))
         return help(argc - 1, argv + 1);
     const command *found = find(name);
     return found ? found->run(argc - 1, argv + 1) : no_such_command(name);

@@ -33,13 +33,10 @@ int process_guard_told(void)
 /* Hydra does not start where it cannot write. `nothing`: /dev/null. */
 static int write_to(int output, int nothing)
 {
-    int good = nothing >= 0;
-    for (int fd = STDOUT_FILENO; good && fd <= STDERR_FILENO; fd++) {
-        int flags = fcntl(fd, F_GETFL), is_open = flags >= 0 && (flags & O_ACCMODE) != O_RDONLY;
-        if (output >= 0 || !is_open)
-            good = dup2(output >= 0 ? output : nothing, fd) >= 0;
-    }
-    return good;
+    int flags = fcntl(STDERR_FILENO, F_GETFL);
+    if (output < 0)
+        output = flags >= 0 && (flags & O_ACCMODE) != O_RDONLY ? STDERR_FILENO : nothing;
+    return dup2(output, STDOUT_FILENO) >= 0 && dup2(output, STDERR_FILENO) >= 0;
 }
 
 static _Noreturn void become(const process_guard_order *order, pid_t guard)

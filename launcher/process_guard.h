@@ -20,7 +20,7 @@ int process_guard_told(void);
 typedef struct process_guard_order {
     char *const *argv;
     pid_t parent;
-    int output;    /* becomes the program's stdout and stderr; -1: these stay ours */
+    int output;    /* becomes the program's stdout and stderr; -1: our stderr does */
     int report;    /* gets errno if the program cannot be started; else closed */
     int life[2];   /* life line: a pipe whose second end is in our hands alone; -1: the guard is told by signals */
     int ended;     /* life line: gets a process_guard_end; what the program left behind lives until the line ends */

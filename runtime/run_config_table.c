@@ -17,6 +17,7 @@ enum { DIMENSION_MAX = 1000000000, INTEGER_MAX = 2147483647 };
 #define SEED_MAX 0x1p63          /* the largest int64_t, rounded; libconfig has no larger integers */
 #define STEPS_MAX 0x1p47         /* base_random's steps have 48 bits */
 #define SAMPLES_MAX 4294967295.0 /* base_random's sample numbers have 32 bits */
+#define MADE_MAX 2147483647.0    /* of those that are made here */
 
 static const char *const format_words[] = {"mnist", "cifar10", "digits", "synthetic", NULL};
 static const char *const layer_words[] = {"dense",   "conv2d",  "max_pool2d", "avg_pool2d", "batch_norm", "activation",
@@ -58,15 +59,15 @@ static const run_option data_options[] = {
     {"train_samples", RUN_OPTION_INT, FILES, AT(run_config_data, train_samples), .initial = "0",
      FROM_TO(0, SAMPLES_MAX), .unit = "samples", .help = "Use the first so many training samples; 0: all."},
     {"train_samples", RUN_OPTION_INT, DIGITS, AT(run_config_data, train_samples), .initial = "60000",
-     FROM_TO(1, SAMPLES_MAX), .unit = "samples", .help = "How many training samples to make."},
+     FROM_TO(1, MADE_MAX), .unit = "samples", .help = "How many training samples to make."},
     {"train_samples", RUN_OPTION_INT, SYNTHETIC, AT(run_config_data, train_samples), .initial = "4096",
-     FROM_TO(1, SAMPLES_MAX), .unit = "samples", .help = "How many training samples to make."},
+     FROM_TO(1, MADE_MAX), .unit = "samples", .help = "How many training samples to make."},
     {"test_samples", RUN_OPTION_INT, FILES, AT(run_config_data, test_samples), .initial = "0", FROM_TO(0, SAMPLES_MAX),
      .unit = "samples", .help = "Use the first so many test samples; 0: all."},
     {"test_samples", RUN_OPTION_INT, DIGITS, AT(run_config_data, test_samples), .initial = "10000",
-     FROM_TO(1, SAMPLES_MAX), .unit = "samples", .help = "How many test samples to make."},
+     FROM_TO(1, MADE_MAX), .unit = "samples", .help = "How many test samples to make."},
     {"test_samples", RUN_OPTION_INT, SYNTHETIC, AT(run_config_data, test_samples), .initial = "512",
-     FROM_TO(1, SAMPLES_MAX), .unit = "samples", .help = "How many test samples to make."},
+     FROM_TO(1, MADE_MAX), .unit = "samples", .help = "How many test samples to make."},
     {"classes", RUN_OPTION_INT, FILES | SYNTHETIC, AT(run_config_data, classes), .initial = "0", FROM_TO(0, 256),
      .help = "Labels are below this; 0: 10, or the model's outputs for synthetic."},
     {"mean", RUN_OPTION_FLOATS, AT(run_config_data, mean), .count_offset = offsetof(run_config_data, channels_given),

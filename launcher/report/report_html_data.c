@@ -219,7 +219,8 @@ static void put_environment(FILE *to, const json_t *environment)
     json_t *value;
     json_object_foreach((json_t *)environment, key, value)
     {
-        if (strcmp(key, "warnings") == 0 || json_is_null(value))
+        int says_nothing = json_is_null(value) || (json_is_object(value) && json_object_size(value) == 0);
+        if (strcmp(key, "warnings") == 0 || says_nothing)
             continue;
         fputs("<dt>", to);
         report_html_escape(to, key);

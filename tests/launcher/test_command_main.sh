@@ -24,6 +24,8 @@ for command in train eval ckpt summary bench doctor; do
     done
     expect 0 "$ddpt" help
 done
+expect 0 "$ddpt" help help
+out_has '^usage: ddpt COMMAND'
 for benchmark in gemm memory allreduce step; do
     expect 0 "$ddpt" bench "$benchmark" --help
     out_has '^usage: '

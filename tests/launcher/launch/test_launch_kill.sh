@@ -23,6 +23,7 @@ killed() {
     what="$what: kill -9 $*"
     kill -KILL "$@"
     ended "$wanted" "$text"
+    [ ! -s out ] || fail "what mpiexec says is on stdout: $(head -n 3 out)"
     keeps_checkpoints run
 }
 
