@@ -143,6 +143,7 @@ static json_t *result_json(const run_report_result *result, int final)
 {
     json_t *json = json_object();
     json_object_set_new(json, "status", json_string(status_word(result, final)));
+    json_object_set_new(json, "reason", result->reason ? base_json_text(result->reason) : json_null());
     json_object_set_new(json, "epochs", json_integer(result->epochs));
     json_object_set_new(json, "steps", json_integer(result->steps));
     json_object_set_new(json, "train_loss", base_json_number(result->train_loss));

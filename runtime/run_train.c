@@ -29,6 +29,7 @@ typedef struct trainer {
     run_monitor_record totals; /* for who watches */
     int64_t warm;              /* the step with which the warm-up ends */
     run_pace pace;
+    int lost; /* this rank is, or was about to be when it heard of another */
 } trainer;
 
 static void start_epoch(trainer *self, int64_t epoch)
@@ -224,8 +225,13 @@ static void print_start(const run_job *job)
               data->source);
 }
 
-/* `balance`: NULL where it is not known. */
-static base_status write_record(trainer *self, base_status status, const run_balance *balance)
+static int is_failure(base_status status)
+{
+    return status != BASE_OK && status != BASE_STOPPED && status != BASE_INTERRUPTED;
+}
+
+/* `message`: of `status`; `balance`: NULL where it is not known. */
+static base_status write_record(trainer *self, base_status status, const char *message, const run_balance *balance)
 {
     run_outcome *outcome = self->outcome;
     outcome->steps = self->at.step;
@@ -235,6 +241,7 @@ static base_status write_record(trainer *self, base_status status, const run_bal
     int known = status != BASE_PEER || !self->job->ops->asynchronous;
     base_status digest = known ? run_net_param_digest(self->job->net, outcome->param_digest) : status;
     run_report_result result = {.status = status,
+                                .reason = is_failure(status) ? message : NULL,
                                 .steps = self->at.step,
                                 .epochs = outcome->epochs,
                                 .train_loss = outcome->train_loss,
@@ -247,17 +254,27 @@ static base_status write_record(trainer *self, base_status status, const run_bal
     return run_report_write(self->report, &result);
 }
 
-/* Rank 0 writes the record and ends the job. It finds a lost peer when the others do; of one whose device failed it
- * hears from a coordinator, or by waiting in vain. */
-static void record_failure(trainer *self, base_status status, int device_failed)
+/* What went wrong is this rank's alone, or another's that has spoken meanwhile. */
+static base_status lose(trainer *self, base_status found)
 {
-    enum { RECORD_MS = 900, HEAR_MS = 2000 }; /* all ends within two seconds of the bound */
+    base_status status = run_job_lose_rank(self->job, found);
+    self->lost |= status != found;
+    return status;
+}
+
+/* Rank 0 writes the record and ends the job. It finds a peer that says nothing when the others do; the words of one
+ * that is lost it hears when it waits next. */
+static void record_failure(trainer *self, base_status status)
+{
+    enum { RECORD_MS = 900, HEAR_MS = 2000, HEAR_UNBOUND_MS = 60000 }; /* all ends within two seconds of the bound */
     char message[1024];
-    int bound = run_job_wait_bound_ms(self->job);
+    comm_world *world = self->job->world;
+    int bound = run_job_wait_bound_ms(self->job), hear_ms = bound == COMM_FOREVER ? HEAR_UNBOUND_MS : HEAR_MS + bound;
     snprintf(message, sizeof message, "%s", base_status_message());
+    comm_world_lose(world, message);
     if (self->job->info.rank != 0)
-        self->outcome->stay_ms = RECORD_MS + (device_failed ? HEAR_MS + (bound == COMM_FOREVER ? 0 : bound) : 0);
-    else if (write_record(self, status, NULL) != BASE_OK)
+        self->outcome->stay_ms = RECORD_MS + (self->lost || comm_world_lost(world) ? hear_ms : 0);
+    else if (write_record(self, status, message, NULL) != BASE_OK)
         BASE_WARN("%s", base_status_message());
     BASE_FAIL(status, "%s", message);
 }
@@ -330,17 +347,17 @@ static base_status end(trainer *self, base_status status)
 {
     char message[1024];
     if (status == BASE_STOPPED)
-        status = stop(self);
+        status = lose(self, stop(self));
+    if (status == BASE_PEER)
+        return status;
     snprintf(message, sizeof message, "%s", base_status_message());
-    base_status finished = run_checkpoint_finish(self->checkpoint);
-    if (finished != BASE_OK)
-        return finished;
+    BASE_TRY(lose(self, run_checkpoint_finish(self->checkpoint)));
     run_job_set_patience(self->job, 0); /* rank 0 writes to a disk that may be slow */
     run_signal_disarm();
     run_balance balance;
     BASE_TRY(run_balance_gather(self->job->world, self->balance, &balance));
     base_status written =
-        comm_world_agree(self->job->world, write_record(self, status, balance.steps > 0 ? &balance : NULL));
+        comm_world_agree(self->job->world, write_record(self, status, message, balance.steps > 0 ? &balance : NULL));
     if (status != BASE_OK)
         return BASE_FAIL(status, "%s", message);
     BASE_TRY(written);
@@ -374,6 +391,18 @@ static void begin_watch(trainer *self, const run_observer *observer)
     run_job_set_patience(self->job, 1);
 }
 
+/* The message stays. */
+static void end_watch(const run_observer *observer, base_status status)
+{
+    char message[1024];
+    if (!observer)
+        return;
+    snprintf(message, sizeof message, "%s", base_status_message());
+    observer->end(observer->context, status);
+    if (status != BASE_OK)
+        BASE_FAIL(status, "%s", message);
+}
+
 base_status run_train(run_job *job, const run_train_options *options, run_outcome *outcome)
 {
     *outcome = (run_outcome){.train_loss = NAN, .train_accuracy = NAN, .test_loss = NAN, .test_accuracy = NAN};
@@ -394,17 +423,16 @@ base_status run_train(run_job *job, const run_train_options *options, run_outcom
         begin_watch(&self, options->observer);
         double began = base_time_now();
         run_progress_start(&self.progress, job, self.at.step);
-        base_status found = train(&self);
-        status = run_job_lose_device(job, found);
+        status = lose(&self, train(&self));
         run_progress_end(&self.progress);
         outcome->seconds = base_time_now() - began;
-        if (options->observer)
-            options->observer->end(options->observer->context, status);
+        end_watch(options->observer, status);
         /* A lost peer leaves nobody to agree with; every other end is reached by all ranks. */
-        if (status == BASE_OK || status == BASE_DIVERGED || status == BASE_INTERRUPTED || status == BASE_STOPPED)
+        int agreed = !is_failure(status) || status == BASE_DIVERGED;
+        if (agreed)
             status = end(&self, status);
-        else
-            record_failure(&self, status, found != status);
+        if (!agreed || status == BASE_PEER)
+            record_failure(&self, status);
     }
     run_checkpoint_destroy(&self.checkpoint);
     run_report_destroy(&self.report);
