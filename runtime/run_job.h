@@ -78,8 +78,8 @@ base_status run_job_join_group(run_job *self);
  * that this takes fails with that one's words. */
 base_status run_job_lose_device(const run_job *self, base_status status);
 
-/* Local. The same in a training, where whatever is neither agreed on nor a peer's is a failure of this rank: of several
- * ranks none goes on without it. A rank alone keeps its status, but that of a device. */
+/* Local. The same of steps and evaluations, where whatever is neither agreed on nor a peer's is a failure of this rank:
+ * of several ranks none goes on without it. A rank alone keeps its status, but that of a device. */
 base_status run_job_lose_rank(const run_job *self, base_status status);
 
 /* Local. 1: BASE_PEER is what another process has said, or a coordinator: this one need not say it again. */
