@@ -52,16 +52,16 @@ void comm_world_close(comm_world **self, int status);
 _Noreturn void comm_world_abort(comm_world *self, int status);
 
 /* Local. This rank cannot go on, and the others would wait for it: every wait of theirs, on whatever group or on part
- * of this world, fails with BASE_PEER and the text `why`, a sentence that names this rank, within a quarter of a second.
- * Nothing happens where another's loss was heard before, or at a second call. A message to each other rank, which moves
- * as long as this rank stays. */
+ * of this world, fails with BASE_PEER and the text `why`, a sentence that names this rank, within a quarter of a
+ * second. Nothing happens where another's loss was heard before, or at a second call. A message to each other rank,
+ * which moves as long as this rank stays. */
 void comm_world_lose(comm_world *self, const char *why);
 
 /* Local. What the first other rank that is lost has said, as far as it was heard: in a wait, or by comm_world_stay.
  * NULL: none. */
 const char *comm_world_lost(const comm_world *self);
 
-/* Local. Sleeps for so long, while messages of lost ranks come and go. */
+/* Local. Sleeps for so long, or not at all, while messages of lost ranks come and go. */
 void comm_world_stay(comm_world *self, int ms);
 
 /* Local. How long a wait in the world's own collectives may last from now on (COMM_FOREVER: no bound), and an alarm

@@ -181,8 +181,10 @@ const char *comm_world_lost(const comm_world *self)
 void comm_world_stay(comm_world *self, int ms)
 {
     const struct timespec nap = {.tv_nsec = STAY_NAP_MS * 1000000L};
-    for (double end = base_time_now() + 1e-3 * ms; base_time_now() < end;) {
+    for (double end = base_time_now() + 1e-3 * ms;;) {
         comm_roll_take(self->patience.roll);
+        if (base_time_now() >= end)
+            return;
         nanosleep(&nap, NULL);
     }
 }
