@@ -3,7 +3,8 @@
  * A world is MPI as it was started (or one rank without it). A group is a way for its ranks to reduce: COMM_LOCAL
  * (one rank), COMM_SHM (one node: a shared window, each rank reduces its slice, futex barriers) or COMM_MPI (anything
  * else: non-blocking collectives, tested with naps). No wait spins, since ranks may outnumber cores, and every wait
- * has a bound after which it fails with BASE_PEER and says who is missing as far as the back end can know.
+ * has a bound after which it fails with BASE_PEER and says who is missing as far as the back end can know. Without one,
+ * too, it ends when a rank says that it is lost.
  *
  * A group with a device has its slabs in the device's memory: COMM_LOCAL, COMM_NCCL (GPU to GPU) or COMM_STAGED
  * (through host memory and the ranks' host group, for ranks that share a GPU or have no NCCL). Its requests are ordered
@@ -49,6 +50,19 @@ void comm_world_close(comm_world **self, int status);
 
 /* Local. This rank cannot go on: ends the whole job with exit status `status`. Does not return. */
 _Noreturn void comm_world_abort(comm_world *self, int status);
+
+/* Local. This rank cannot go on, and the others would wait for it: every wait of theirs, on whatever group or on part
+ * of this world, fails with BASE_PEER and the text `why`, a sentence that names this rank, within a quarter of a
+ * second. Nothing happens where another's loss was heard before, or at a second call. A message to each other rank,
+ * which moves as long as this rank stays. */
+void comm_world_lose(comm_world *self, const char *why);
+
+/* Local. What the first other rank that is lost has said, as far as it was heard: in a wait, or by comm_world_stay.
+ * NULL: none. */
+const char *comm_world_lost(const comm_world *self);
+
+/* Local. Sleeps for so long, or not at all, while messages of lost ranks come and go. */
+void comm_world_stay(comm_world *self, int ms);
 
 /* Local. How long a wait in the world's own collectives may last from now on (COMM_FOREVER: no bound), and an alarm
  * that ends it before (NULL: none), as in comm_group_options. 0, as it is at first: 10 minutes, since in a set-up a

@@ -39,13 +39,14 @@ static base_status give_up(const comm_patience *patience, double bound, const ch
 }
 
 /* The second half of the wait is for the answers. */
-static void call_roll(comm_pause *self, comm_roll *roll, double bound)
+static base_status call_roll(comm_pause *self, comm_roll *roll, double bound)
 {
-    comm_roll_look(roll, self->waited);
-    if (self->waited < bound / 2 || self->asked)
-        return;
-    self->asked = 1;
-    comm_roll_ask(roll);
+    BASE_TRY(comm_roll_look(roll, self->waited));
+    if (self->waited >= bound / 2 && !self->asked) {
+        self->asked = 1;
+        comm_roll_ask(roll);
+    }
+    return BASE_OK;
 }
 
 base_status comm_pause_take(comm_pause *self, const comm_patience *patience, const char *what)
@@ -63,7 +64,7 @@ base_status comm_pause_take(comm_pause *self, const comm_patience *patience, con
     if (patience->timeout_ms == COMM_FOREVER)
         bound = INFINITY;
     if (patience->roll)
-        call_roll(self, patience->roll, bound);
+        BASE_TRY(call_roll(self, patience->roll, bound));
     if (self->waited >= bound)
         return give_up(patience, bound, what);
     nap(self->waited, patience->nap_max_ms);

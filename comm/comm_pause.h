@@ -16,7 +16,7 @@ typedef struct comm_patience {
     int nap_max_ms; /* longest nap between two tests */
     const base_alarm *alarm;
     const comm_rest *rest; /* NULL, or whose `moves` begins the bound anew */
-    comm_roll *roll;       /* NULL, or tells who is missing when the time is up */
+    comm_roll *roll;       /* NULL, or tells who is lost, and who is missing when the time is up */
 } comm_patience;
 enum { COMM_NAP_MS = 1 };
 extern const comm_patience comm_patience_setup; /* a rank may be reading a data set meanwhile */
@@ -28,8 +28,8 @@ typedef struct comm_pause {
     int asked;             /* the roll */
 } comm_pause;
 
-/* Leave the core to others for a while. BASE_PEER when the time is up or the alarm is raised; `what` is for the
- * message. */
+/* Leave the core to others for a while. BASE_PEER when the time is up, the alarm is raised, or a rank says that it is
+ * lost; `what` is for the message. */
 base_status comm_pause_take(comm_pause *self, const comm_patience *patience, const char *what);
 
 #endif

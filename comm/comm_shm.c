@@ -306,7 +306,7 @@ static base_status comm_wait_shm(comm_request *request)
         double left = bound_s(group) - waited;
         if (left <= 0.0)
             return report_missing(request);
-        comm_roll_look(comm_world_roll(group->world), waited); /* another may wait over MPI */
+        BASE_TRY(comm_roll_look(comm_world_roll(group->world), waited)); /* another may wait over MPI, or be lost */
         comm_gate_sleep(to.gate, seen, 1e3 * left < sleep_ms ? (int)(1e3 * left) + 1 : sleep_ms);
     }
 }

@@ -4,6 +4,7 @@
 #include "comm_table.h"
 
 #include "base_log.h"
+#include "base_time.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -18,7 +19,7 @@ static const comm_patience close_patience = {.timeout_ms = 20 * 1000, .nap_max_m
 enum { WATCHDOG_S = 30 };
 
 /* Of ranks that rest: nobody waits for them to wake up soon. */
-enum { REST_NAP_MS = 20 };
+enum { REST_NAP_MS = 20, STAY_NAP_MS = 10 };
 
 /* A nap of 20 us shall not become one of 70: the kernel rounds up by this much. */
 enum { TIMER_SLACK_NS = 1000 };
@@ -77,10 +78,10 @@ static base_status connect_node(comm_world *world)
 }
 
 /* What a world needs once it has its communicator. */
-static base_status equip(comm_world *world)
+static base_status equip(comm_world *world, comm_roll *above)
 {
     COMM_NATIVE_TRY(MPI_Comm_set_errhandler(world->all, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
-    if (world->info.size > 1 && comm_roll_open(world, &world->patience.roll) != BASE_OK)
+    if (world->info.size > 1 && comm_roll_open(world, above, &world->patience.roll) != BASE_OK)
         comm_world_no_memory(world);
     return connect_node(world);
 }
@@ -90,7 +91,7 @@ static base_status connect(comm_world *world)
     MPI_Request request;
     COMM_NATIVE_TRY(MPI_Comm_idup(MPI_COMM_WORLD, &world->all, &request), "MPI_Comm_idup");
     BASE_TRY(comm_native_wait(&request, 1, &world->patience, "MPI_Comm_idup"));
-    return equip(world);
+    return equip(world, NULL);
 }
 
 base_status comm_world_open(comm_world **self)
@@ -139,7 +140,7 @@ base_status comm_world_split(comm_world *self, int count, comm_world **part)
         return BASE_OK;
     }
     *part = world;
-    return equip(world);
+    return equip(world, self->patience.roll);
 }
 
 void comm_world_set_patience(comm_world *self, int timeout_ms, const base_alarm *alarm)
@@ -163,6 +164,29 @@ base_status comm_world_rest(comm_world *self, const comm_rest *rest)
 const comm_world_info *comm_world_get_info(const comm_world *self)
 {
     return &self->info;
+}
+
+/* ---- lost ranks ---- */
+
+void comm_world_lose(comm_world *self, const char *why)
+{
+    comm_roll_lose(self->patience.roll, why);
+}
+
+const char *comm_world_lost(const comm_world *self)
+{
+    return comm_roll_lost(self->patience.roll);
+}
+
+void comm_world_stay(comm_world *self, int ms)
+{
+    const struct timespec nap = {.tv_nsec = STAY_NAP_MS * 1000000L};
+    for (double end = base_time_now() + 1e-3 * ms;;) {
+        comm_roll_take(self->patience.roll);
+        if (base_time_now() >= end)
+            return;
+        nanosleep(&nap, NULL);
+    }
 }
 
 /* ---- the end ---- */

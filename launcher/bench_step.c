@@ -147,7 +147,7 @@ static base_status bench(comm_world *world, const run_config *config, const step
         status = comm_world_agree(world, run_stats_create(job.arena, options->steps, &stats));
     if (status == BASE_OK) {
         command_catch_interrupt();
-        status = run_job_lose_device(&job, timed_steps(&job, options->steps, stats));
+        status = run_job_lose_rank(&job, timed_steps(&job, options->steps, stats));
     }
     if (status == BASE_OK)
         status = comm_world_agree(world, job.info.rank == 0 ? print(&job, stats, options->json) : BASE_OK);

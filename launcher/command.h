@@ -35,8 +35,11 @@ extern const command command_launch;
 void command_catch_interrupt(void);
 
 /* Say how this process ends, to the launcher or on stderr: what main does at the end, for who has to be heard before
- * others hear of it. Once: the first counts. */
+ * others hear of it. Once: the first counts. Of a peer that has itself said that it is lost nothing is said again. */
 void command_say_end(base_status status);
+
+/* Another process says why this one ends. */
+void command_leave_words(void);
 
 /* With BASE_PEER this process stays so long, once it has said why, before it ends the whole job: another may be writing
  * what is left of it. */

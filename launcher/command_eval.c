@@ -65,7 +65,7 @@ static base_status evaluate(run_job *job, const char *ckpt, run_resumed *from, e
 {
     *result = (evaluation){.from = from, .samples = run_data_get_info(job->test_data)->samples};
     BASE_TRY(run_resume_model(job, ckpt, from));
-    BASE_TRY(run_step_evaluate(job, NULL, &result->loss, &result->accuracy));
+    BASE_TRY(run_job_lose_rank(job, run_step_evaluate(job, NULL, &result->loss, &result->accuracy)));
     if (!isfinite(result->loss))
         return BASE_FAIL(BASE_DIVERGED, "%s: the test loss is not finite", from->path);
     return BASE_OK;

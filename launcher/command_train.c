@@ -130,23 +130,33 @@ static void print_outcome(const run_outcome *outcome)
               outcome->folder);
 }
 
-/* A launcher that starts the run again must know its folder. `context`: the observer behind this one, or NULL. */
+/* Who tells the launcher and stderr, before the observer behind it, if there is one. */
+typedef struct teller {
+    const run_observer *inner; /* or NULL */
+    const run_job *job;
+} teller;
+
+/* A launcher that starts the run again must know its folder. */
 static void tell_begin(void *context, run_job *job, const run_monitor_run *run)
 {
-    const run_observer *inner = context;
+    const run_observer *inner = ((teller *)context)->inner;
     if (run->rank == 0)
         launch_worker_tell_folder(run->folder);
     if (inner)
         inner->begin(inner->context, job, run);
 }
 
+/* What comes later, the observer's end and what ranks tell each other, makes the others end the job. */
 static void tell_end(void *context, base_status status)
 {
-    const run_observer *inner = context;
-    if (status == BASE_PEER) /* the coordinator makes the others end the job */
+    const teller *self = context;
+    if (status == BASE_PEER) {
+        if (run_job_was_told(self->job))
+            command_leave_words();
         command_say_end(status);
-    if (inner)
-        inner->end(inner->context, status);
+    }
+    if (self->inner)
+        self->inner->end(self->inner->context, status);
 }
 
 /* `observer`: NULL for a run without a coordinator. */
@@ -156,7 +166,8 @@ static base_status train(comm_world *world, const run_config *config, const trai
     run_job job;
     run_outcome outcome = {0};
     int resumes = options->resume || options->auto_resume;
-    run_observer teller = {.context = (void *)observer, .begin = tell_begin, .end = tell_end};
+    teller tells = {.inner = observer, .job = &job};
+    run_observer hooks = {.context = &tells, .begin = tell_begin, .end = tell_end};
     run_resume_options resume = {.path = options->resume_path,
                                  .allow_config_change = options->allow_config_change,
                                  .if_any = options->auto_resume};
@@ -164,7 +175,7 @@ static base_status train(comm_world *world, const run_config *config, const trai
                                .command = command_line(),
                                .resume = resumes ? &resume : NULL,
                                .init_from = options->init_from,
-                               .observer = &teller};
+                               .observer = &hooks};
     /* Before the set-up, which may take minutes: a batch system that ends the job then gets its status 75 too. */
     run_signal_install();
     base_status status = run_job_create(world, config, RUN_JOB_TRAIN, &job);
@@ -248,7 +259,7 @@ const command command_train = {
         "current folder.\n"
         "\n"
         "A rank that stops, or gets nowhere, for train.stall_timeout seconds is named with its last step and phase,\n"
-        "and the run ends with status 6.\n"
+        "and the run ends with status 6. One that fails by itself says why, and the run ends at once.\n"
         "\n"
         "SIGTERM, SIGUSR1 or SIGUSR2 to any rank, or SIGTERM to the launcher: the run saves and ends with status 75.\n"
         "Ctrl-C: it ends within a second without saving; what was saved before stays.\n"

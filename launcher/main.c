@@ -28,6 +28,8 @@ static char line[4096];
 static int stay_ms = 300;
 enum { READ_MS = 600, LOOK_MS = 10 };
 
+static int others_speak;
+
 const char *command_line(void)
 {
     return line;
@@ -139,9 +141,19 @@ int command_speaks(void)
     return 1;
 }
 
-/* A lost peer is one rank's finding: each says what it saw. All other failures are agreed on, and rank 0 speaks for
- * all. A run that was asked to save and stop has done what it was told, and a command that has nothing to add to its
- * status has left no message. */
+void command_leave_words(void)
+{
+    others_speak = 1;
+}
+
+static int is_said(base_status status)
+{
+    return status == BASE_PEER && (others_speak || (open_world && comm_world_lost(open_world)));
+}
+
+/* A lost peer is one rank's finding: each says what it saw, unless it was told. All other failures are agreed on, and
+ * rank 0 speaks for all. A run that was asked to save and stop has done what it was told, and a command that has
+ * nothing to add to its status has left no message. */
 static void print_failure(base_status status, int launcher_speaks)
 {
     if (!open_world && !command_speaks())
@@ -160,8 +172,8 @@ void command_say_end(base_status status)
     if (said)
         return;
     said = 1;
-    int launcher_speaks = launch_worker_tell_end(status, base_status_message());
-    if (status != BASE_OK)
+    int launcher_speaks = launch_worker_tell_end(status, is_said(status) ? "" : base_status_message());
+    if (status != BASE_OK && !is_said(status))
         print_failure(status, launcher_speaks);
 }
 
@@ -202,8 +214,9 @@ int main(int argc, char **argv)
     command_say_end(status);
     run_signal_disarm();
     if (open_world && status == BASE_PEER) {
+        comm_world_lose(open_world, base_status_message());
         await_reader_of_stderr();
-        pause_ms(stay_ms);
+        comm_world_stay(open_world, stay_ms);
         comm_world_abort(open_world, (int)status);
     }
     if (open_world)

@@ -186,7 +186,7 @@ static base_status meet(scale_job *self, int workers, base_status status)
         met = comm_world_agree(self->world, status);
         comm_world_set_patience(self->world, 0, NULL);
     }
-    if (met != BASE_PEER)
+    if (met != BASE_PEER || comm_world_lost(self->world))
         return met;
     if (watches)
         return BASE_FAIL(BASE_PEER, "1 worker: rank 0 has taken no step for %.1f s: it has stopped or is lost", bound);

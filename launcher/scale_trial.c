@@ -47,7 +47,7 @@ static base_status take_block(loop *self, int64_t count, base_phases *phases)
     run_step_result result = {0};
     for (int64_t i = 1; i <= count; i++) {
         run_step_order order = {.step = self->step++, .meets = i == count};
-        BASE_TRY(run_step_train(self->job, &order, phases, &result));
+        BASE_TRY(run_job_lose_rank(self->job, run_step_train(self->job, &order, phases, &result)));
         if (self->beat)
             atomic_fetch_add_explicit(&self->beat->steps, 1, memory_order_relaxed);
     }

@@ -222,7 +222,7 @@ static base_status commit(void *context)
     base_arena_destroy(&arena);
     BASE_TRY(status);
     self->ended = base_time_now();
-    if (self->record && base_file_write(run_report_path(self->report), self->record, strlen(self->record)) != BASE_OK)
+    if (self->record && run_report_write_text(self->report, self->record) != BASE_OK)
         BASE_WARN("%s", base_status_message());
     return BASE_OK;
 }

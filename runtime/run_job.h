@@ -73,8 +73,17 @@ base_status run_job_open_device(run_job *self);
 base_status run_job_join_group(run_job *self);
 
 /* Local, once the job is built. What a failure of the device means for the job: this rank is lost, of which the others
- * know nothing. BASE_DEVICE becomes BASE_PEER with the GPU's name and place; any other status stays. */
+ * know nothing until they are told (comm_world_lose). BASE_DEVICE becomes BASE_PEER with the GPU's name and place; any
+ * other status stays. Of ranks that are lost together the lowest is to speak: one that hears of another in the moments
+ * that this takes fails with that one's words. */
 base_status run_job_lose_device(const run_job *self, base_status status);
+
+/* Local. The same of steps and evaluations, where whatever is neither agreed on nor a peer's is a failure of this rank:
+ * of several ranks none goes on without it. A rank alone keeps its status, but that of a device. */
+base_status run_job_lose_rank(const run_job *self, base_status status);
+
+/* Local. 1: BASE_PEER is what another process has said, or a coordinator: this one need not say it again. */
+int run_job_was_told(const run_job *self);
 
 /* Local. How large a data set may be to be kept on the device. */
 size_t run_job_resident_bytes(const run_job *self);

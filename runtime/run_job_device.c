@@ -178,14 +178,40 @@ base_status run_job_open_device(run_job *self)
     return self->ops->open(&options, &self->context);
 }
 
+/* What goes wrong with a GPU may go wrong for all who share it. `what`: that follows "rank 3 is lost". */
+static base_status lose(const run_job *self, const char *what)
+{
+    enum { TURN_MS = 50, TURNS_MOST = 8 };
+    int turn = self->info.rank < TURNS_MOST ? self->info.rank : TURNS_MOST;
+    comm_world_stay(self->world, turn * TURN_MS);
+    const char *other = comm_world_lost(self->world);
+    if (other)
+        return BASE_FAIL(BASE_PEER, "%s", other);
+    return BASE_FAIL(BASE_PEER, "rank %d is lost, and with it the job: %s", self->info.rank, what);
+}
+
 base_status run_job_lose_device(const run_job *self, base_status status)
 {
+    char what[1024];
     if (status != BASE_DEVICE)
         return status;
-    char message[512];
-    snprintf(message, sizeof message, "%s", base_status_message());
-    return BASE_FAIL(BASE_PEER, "rank %d is lost, and with it the job: its GPU (%s, %s on %s) has failed: %s",
-                     self->info.rank, self->choice.name, self->choice.bus, self->info.host, message);
+    snprintf(what, sizeof what, "its GPU (%s, %s on %s) has failed: %s", self->choice.name, self->choice.bus,
+             self->info.host, base_status_message());
+    return lose(self, what);
+}
+
+base_status run_job_lose_rank(const run_job *self, base_status status)
+{
+    char what[1024];
+    if (self->info.size == 1 || (status != BASE_ERROR && status != BASE_USAGE && status != BASE_DATA))
+        return run_job_lose_device(self, status);
+    snprintf(what, sizeof what, "%s", base_status_message());
+    return lose(self, what);
+}
+
+int run_job_was_told(const run_job *self)
+{
+    return base_alarm_raised(run_job_wait_alarm(self)) || comm_world_lost(self->world);
 }
 
 /* What is left of the GPU when the model lies there, less room for libraries; ranks that share it share this too. */

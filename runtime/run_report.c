@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,8 @@ struct run_report {
     base_arena *arena;
     char folder[PATH_MAX - 32];
     char record[PATH_MAX]; /* run.json */
+    pthread_mutex_t writing;
+    int ended; /* its last text is written; of who writes */
     const char *command;
     int64_t resumed_from;
     char date[32];
@@ -95,6 +98,7 @@ base_status run_report_create(run_job *job, const run_report_options *options, r
     BASE_TRY(comm_world_agree(job->world, self ? BASE_OK : BASE_ERROR));
     self->job = job;
     self->arena = arena;
+    pthread_mutex_init(&self->writing, NULL);
     *out = self;
     BASE_TRY(run_environment_find(job, &self->places));
     return comm_world_agree(job->world, create_on_root(self, options));
@@ -107,6 +111,7 @@ void run_report_destroy(run_report **out)
         return;
     run_steps_close(&self->steps);
     run_environment_release(&self->places);
+    pthread_mutex_destroy(&self->writing);
     base_arena *arena = self->arena;
     base_arena_destroy(&arena);
     *out = NULL;
@@ -143,6 +148,7 @@ static json_t *result_json(const run_report_result *result, int final)
 {
     json_t *json = json_object();
     json_object_set_new(json, "status", json_string(status_word(result, final)));
+    json_object_set_new(json, "reason", result->reason ? base_json_text(result->reason) : json_null());
     json_object_set_new(json, "epochs", json_integer(result->epochs));
     json_object_set_new(json, "steps", json_integer(result->steps));
     json_object_set_new(json, "train_loss", base_json_number(result->train_loss));
@@ -237,9 +243,20 @@ char *run_report_text(run_report *self, const run_report_result *result)
     return record_text(self, result, 0);
 }
 
-const char *run_report_path(const run_report *self)
+static base_status write_record(run_report *self, const char *text, int final)
 {
-    return self->record;
+    base_status status = BASE_OK;
+    pthread_mutex_lock(&self->writing);
+    if (final || !self->ended)
+        status = base_file_write(self->record, text, strlen(text));
+    self->ended |= final;
+    pthread_mutex_unlock(&self->writing);
+    return status;
+}
+
+base_status run_report_write_text(run_report *self, const char *text)
+{
+    return write_record(self, text, 0);
 }
 
 base_status run_report_write(run_report *self, const run_report_result *result)
@@ -249,7 +266,7 @@ base_status run_report_write(run_report *self, const run_report_result *result)
     char *text = record_text(self, result, 1);
     if (!text)
         return BASE_FAIL(BASE_ERROR, "out of memory for %s", self->record);
-    base_status status = base_file_write(self->record, text, strlen(text));
+    base_status status = write_record(self, text, 1);
     free(text);
     base_status steps = run_steps_commit(self->steps, result->checkpoints.last_step >= 0);
     return status != BASE_OK ? status : steps;

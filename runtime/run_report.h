@@ -27,6 +27,7 @@ typedef struct run_report_checkpoints {
 /* How it went. A loss or accuracy that was not measured is NaN. */
 typedef struct run_report_result {
     base_status status;
+    const char *reason;    /* of a failure; NULL: there is none */
     int64_t steps, epochs; /* whole epochs done */
     double train_loss;     /* mean over the last epoch, or its part that ran */
     double test_loss, test_accuracy;
@@ -46,10 +47,13 @@ void run_report_destroy(run_report **self);
 const char *run_report_folder(const run_report *self);
 void run_report_steps(run_report *self, const run_steps_line *line);
 
-/* The record of a run that is still going on, for whoever writes it to run_report_path; malloc'd, the caller frees;
- * NULL when memory is short. What is in steps.csv so far is handed to the system. Measures nothing, takes no time. */
+/* The record of a run that is still going on; malloc'd, the caller frees; NULL when memory is short. What is in
+ * steps.csv so far is handed to the system. Measures nothing, takes no time. */
 char *run_report_text(run_report *self, const run_report_result *result);
-const char *run_report_path(const run_report *self); /* of run.json */
+
+/* Writes such a text to run.json, by whichever thread; nothing once the end is written, which may be that of a run that
+ * has lost a rank during a save. */
+base_status run_report_write_text(run_report *self, const char *text);
 
 /* The end: writes run.json and gives steps.csv its name. BASE_ERROR names the file; nothing half-written stays. */
 base_status run_report_write(run_report *self, const run_report_result *result);

@@ -5,6 +5,7 @@
 #include "run_signal.h"
 #include "run_stats.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <math.h>
@@ -57,7 +58,8 @@ static base_status begin_step(run_job *job, ops_step step, const run_net_batch *
 static base_status take_batch(step_work *self, int64_t step)
 {
     run_job *job = self->job;
-    base_failpoint(job->rank_name, "data");
+    if (base_failpoint(job->rank_name, "data"))
+        return BASE_FAIL_ERRNO(BASE_ERROR, errno, "no batch for step %" PRId64, step + 1);
     BASE_TRY(run_feed_next(job->train_feed, &self->batch));
     self->lr = run_optim_learning_rate(&job->config->train.optimizer, job->config->train.epochs, job->steps_per_epoch,
                                        step + job->step_offset);

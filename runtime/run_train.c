@@ -3,6 +3,7 @@
 #include "base_log.h"
 #include "run_balance.h"
 #include "run_checkpoint.h"
+#include "run_end.h"
 #include "run_pace.h"
 #include "run_progress.h"
 #include "run_report.h"
@@ -224,44 +225,6 @@ static void print_start(const run_job *job)
               data->source);
 }
 
-/* `balance`: NULL where it is not known. */
-static base_status write_record(trainer *self, base_status status, const run_balance *balance)
-{
-    run_outcome *outcome = self->outcome;
-    outcome->steps = self->at.step;
-    if (isnan(outcome->train_loss))
-        outcome->train_loss = epoch_loss(self);
-    /* A device that a lost peer has kept from its work may hold anything. */
-    int known = status != BASE_PEER || !self->job->ops->asynchronous;
-    base_status digest = known ? run_net_param_digest(self->job->net, outcome->param_digest) : status;
-    run_report_result result = {.status = status,
-                                .steps = self->at.step,
-                                .epochs = outcome->epochs,
-                                .train_loss = outcome->train_loss,
-                                .test_loss = outcome->test_loss,
-                                .test_accuracy = outcome->test_accuracy,
-                                .checkpoints = run_checkpoint_get_facts(self->checkpoint),
-                                .balance = balance};
-    if (digest == BASE_OK)
-        snprintf(result.param_digest, sizeof result.param_digest, "%s", outcome->param_digest);
-    return run_report_write(self->report, &result);
-}
-
-/* Rank 0 writes the record and ends the job. It finds a lost peer when the others do; of one whose device failed it
- * hears from a coordinator, or by waiting in vain. */
-static void record_failure(trainer *self, base_status status, int device_failed)
-{
-    enum { RECORD_MS = 900, HEAR_MS = 2000 }; /* all ends within two seconds of the bound */
-    char message[1024];
-    int bound = run_job_wait_bound_ms(self->job);
-    snprintf(message, sizeof message, "%s", base_status_message());
-    if (self->job->info.rank != 0)
-        self->outcome->stay_ms = RECORD_MS + (device_failed ? HEAR_MS + (bound == COMM_FOREVER ? 0 : bound) : 0);
-    else if (write_record(self, status, NULL) != BASE_OK)
-        BASE_WARN("%s", base_status_message());
-    BASE_FAIL(status, "%s", message);
-}
-
 /* The state that the run starts from, and the folder that it goes on in. */
 static base_status begin(trainer *self, const run_train_options *options, run_resumed *resumed)
 {
@@ -312,44 +275,6 @@ static base_status open_folder(trainer *self, const run_train_options *options, 
     return run_checkpoint_create(self->job, &checkpoint, &self->checkpoint);
 }
 
-/* Saves what there is when the run ends on request. */
-static base_status stop(trainer *self)
-{
-    int saved = 0;
-    BASE_TRY(run_checkpoint_save(self->checkpoint, &self->at, &saved));
-    if (saved)
-        return BASE_FAIL(BASE_STOPPED,
-                         "stopped on request after step %" PRId64 " of %" PRId64 ", which is saved: --resume goes on",
-                         self->at.step, self->job->total_steps);
-    return BASE_FAIL(BASE_CKPT, "stopped on request after step %" PRId64 " of %" PRId64 ", which could not be saved",
-                     self->at.step, self->job->total_steps);
-}
-
-/* How the run ends, known to all ranks, with the save under way done. */
-static base_status end(trainer *self, base_status status)
-{
-    char message[1024];
-    if (status == BASE_STOPPED)
-        status = stop(self);
-    snprintf(message, sizeof message, "%s", base_status_message());
-    base_status finished = run_checkpoint_finish(self->checkpoint);
-    if (finished != BASE_OK)
-        return finished;
-    run_job_set_patience(self->job, 0); /* rank 0 writes to a disk that may be slow */
-    run_signal_disarm();
-    run_balance balance;
-    BASE_TRY(run_balance_gather(self->job->world, self->balance, &balance));
-    base_status written =
-        comm_world_agree(self->job->world, write_record(self, status, balance.steps > 0 ? &balance : NULL));
-    if (status != BASE_OK)
-        return BASE_FAIL(status, "%s", message);
-    BASE_TRY(written);
-    if (run_checkpoint_get_facts(self->checkpoint).last_step != self->at.step)
-        return BASE_FAIL(BASE_CKPT, "training is done, but its last step, %" PRId64 ", could not be saved",
-                         self->at.step);
-    return BASE_OK;
-}
-
 static void begin_watch(trainer *self, const run_observer *observer)
 {
     const run_job *job = self->job;
@@ -374,6 +299,18 @@ static void begin_watch(trainer *self, const run_observer *observer)
     run_job_set_patience(self->job, 1);
 }
 
+/* The message stays. */
+static void end_watch(const run_observer *observer, base_status status)
+{
+    char message[1024];
+    if (!observer)
+        return;
+    snprintf(message, sizeof message, "%s", base_status_message());
+    observer->end(observer->context, status);
+    if (status != BASE_OK)
+        BASE_FAIL(status, "%s", message);
+}
+
 base_status run_train(run_job *job, const run_train_options *options, run_outcome *outcome)
 {
     *outcome = (run_outcome){.train_loss = NAN, .train_accuracy = NAN, .test_loss = NAN, .test_accuracy = NAN};
@@ -394,17 +331,17 @@ base_status run_train(run_job *job, const run_train_options *options, run_outcom
         begin_watch(&self, options->observer);
         double began = base_time_now();
         run_progress_start(&self.progress, job, self.at.step);
-        base_status found = train(&self);
-        status = run_job_lose_device(job, found);
+        run_end ending = {.job = job,
+                          .report = self.report,
+                          .checkpoint = self.checkpoint,
+                          .balance = self.balance,
+                          .at = &self.at,
+                          .outcome = outcome};
+        status = run_end_lose(&ending, train(&self));
         run_progress_end(&self.progress);
         outcome->seconds = base_time_now() - began;
-        if (options->observer)
-            options->observer->end(options->observer->context, status);
-        /* A lost peer leaves nobody to agree with; every other end is reached by all ranks. */
-        if (status == BASE_OK || status == BASE_DIVERGED || status == BASE_INTERRUPTED || status == BASE_STOPPED)
-            status = end(&self, status);
-        else
-            record_failure(&self, status, found != status);
+        end_watch(options->observer, status);
+        status = run_end_reach(&ending, status);
     }
     run_checkpoint_destroy(&self.checkpoint);
     run_report_destroy(&self.report);

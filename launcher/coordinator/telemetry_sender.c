@@ -90,7 +90,7 @@ static void take_end(telemetry_sender *self, const telemetry_end *end)
     /* Not by way of the step loop, which may hang: the first rank that leaves takes all others with it. */
     if (end->speak)
         BASE_RANK_ERROR("%s", end->reason);
-    base_alarm_raise(run_monitor_alarm(self->gather.monitor), "");
+    base_alarm_raise(run_monitor_alarm(self->gather.monitor), end->reason);
 }
 
 static void receive(telemetry_sender *self)

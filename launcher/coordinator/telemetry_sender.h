@@ -2,9 +2,9 @@
  *
  * Training never waits for it. A summary that cannot be sent is dropped; the next one says as much, since summaries
  * carry sums since the start of the run. The thread reconnects by itself. When the coordinator says that a rank is
- * lost, it prints the reason, if it is this rank that is to speak for all, and raises the monitor's alarm, upon which
- * the step loop leaves with BASE_PEER and nothing to add; if that does not happen within a second (the loop hangs in
- * something else than a wait for peers), it ends the process with status 6.
+ * lost, it prints the reason, if it is this rank that is to speak for all, and raises the monitor's alarm with it, upon
+ * which the step loop leaves with BASE_PEER; nobody else prints it. If that does not happen within a second (the loop
+ * hangs in something else than a wait for peers), it ends the process with status 6.
  */
 #ifndef TELEMETRY_SENDER_H
 #define TELEMETRY_SENDER_H

@@ -10,7 +10,7 @@ enum {
 };
 
 typedef struct base_alarm {
-    char text[BASE_ALARM_TEXT]; /* read only after `raised` was seen; "" where another process says it */
+    char text[BASE_ALARM_TEXT]; /* read only after `raised` was seen */
     atomic_int raised;
     atomic_int grace_ms; /* set by who will raise it: a wait that has a bound of its own lasts so much longer, since the
                             alarm knows better who is missing */

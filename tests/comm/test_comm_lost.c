@@ -1,4 +1,5 @@
-/* A rank that does not come: the others say so within the bound, and the world goes on to an orderly end. */
+/* A rank that does not come: the others say so within the bound, or at once where it says itself that it is lost, and
+ * the world goes on to an orderly end. */
 #include "comm_test.h"
 
 #include <pthread.h>
@@ -107,19 +108,24 @@ static void an_alarm_ends_a_wait(void **state)
         hear_an_alarm(COMM_SHM);
 }
 
-enum { RANKS_MAX = 64 };
+enum { RANKS_MAX = 64, ROUNDS = 7, ROUND_LOST = 4 };
 
 /* A gather into memory that outlives it, since MPI ends it when the missing rank comes. */
-static base_status gather(int round)
+static base_status gather_in(comm_world *where, int round)
 {
-    static int mine[4], all[4][RANKS_MAX];
+    static int mine[ROUNDS], all[ROUNDS][RANKS_MAX];
     mine[round] = round;
     base_status status = size <= RANKS_MAX ? BASE_OK : BASE_ERROR;
     if (status == BASE_OK)
-        status = comm_world_all_gather(world, &mine[round], sizeof mine[round], all[round]);
+        status = comm_world_all_gather(where, &mine[round], sizeof mine[round], all[round]);
     for (int i = 0; status == BASE_OK && i < size; i++)
         status = all[round][i] == round ? BASE_OK : BASE_ERROR;
     return status;
+}
+
+static base_status gather(int round)
+{
+    return gather_in(world, round);
 }
 
 /* The world's own waits too, once they are told to. */
@@ -169,6 +175,82 @@ static void who_waits_elsewhere_is_not_missing(void **state)
     comm_group_destroy(&group);
 }
 
+/* ---- a rank that says that it is lost ---- */
+
+/* A world that may lose a rank, a part of it, and a group over either; none of their waits has a bound. */
+typedef struct doomed {
+    comm_world *whole, *part;
+    comm_group *shm, *mpi; /* shm: NULL over several nodes */
+} doomed;
+
+static void open_doomed(doomed *self)
+{
+    *self = (doomed){0};
+    comm_group_options options = {.kind = COMM_SHM, .timeout_ms = COMM_FOREVER};
+    EVERYWHERE(comm_world_split(world, size, &self->whole) == BASE_OK);
+    EVERYWHERE(comm_world_split(self->whole, size, &self->part) == BASE_OK);
+    if (comm_world_get_info(world)->nodes == 1)
+        EVERYWHERE(comm_group_create(self->whole, &options, &self->shm) == BASE_OK);
+    options.kind = COMM_MPI;
+    EVERYWHERE(comm_group_create(self->part, &options, &self->mpi) == BASE_OK);
+    comm_world_set_patience(self->whole, COMM_FOREVER, NULL);
+}
+
+static void close_doomed(doomed *self)
+{
+    comm_group_destroy(&self->mpi);
+    comm_group_destroy(&self->shm);
+    comm_world_close(&self->part, 0);
+    comm_world_close(&self->whole, 0);
+}
+
+static int hears(base_status status, const char *words)
+{
+    return status == BASE_PEER && strcmp(base_status_message(), words) == 0;
+}
+
+static int hears_in_group(comm_group *group, const char *words)
+{
+    return !group || hears(comm_barrier(group), words);
+}
+
+/* One rank speaks; the others hear it wherever they wait, each of them somewhere else at first. */
+static void lose(int lost, int round)
+{
+    doomed d;
+    char words[64];
+    int good = 1;
+    snprintf(words, sizeof words, "rank %d is lost: the moon has fallen on it", lost);
+    open_doomed(&d);
+    if (rank == lost) {
+        comm_world_lose(d.whole, words);
+        comm_world_lose(d.whole, "nobody hears this");
+        good = !comm_world_lost(d.whole);
+    } else {
+        while (rank % 3 == 2 && !comm_world_lost(d.whole))
+            comm_world_stay(d.whole, 1);
+        good = hears_in_group(rank % 3 == 0 ? d.shm : d.mpi, words);
+        good = hears_in_group(rank % 3 == 0 ? d.mpi : d.shm, words) && good;
+        good = hears(gather_in(d.whole, round), words) && good;
+        comm_world_lose(d.whole, "nobody hears this");
+        good = good && comm_world_lost(d.part) && strcmp(comm_world_lost(d.part), words) == 0;
+    }
+    EVERYWHERE(good);
+    /* Ends what MPI has under way. */
+    EVERYWHERE(rank != lost || (gather_in(d.whole, round) == BASE_OK && comm_barrier(d.mpi) == BASE_OK));
+    close_doomed(&d);
+}
+
+static void who_is_lost_says_so(void **state)
+{
+    (void)state;
+    int first = 0, middle = size / 2, last = size - 1;
+    lose(first, ROUND_LOST);
+    if (middle != last)
+        lose(middle, ROUND_LOST + 1);
+    lose(last, ROUND_LOST + 2);
+}
+
 int main(void)
 {
     test_open_world();
@@ -177,7 +259,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shm_names_the_missing_rank),         cmocka_unit_test(an_alarm_ends_a_wait),
         cmocka_unit_test(mpi_names_the_missing_rank),         cmocka_unit_test(the_world_takes_a_bound_and_an_alarm),
-        cmocka_unit_test(who_waits_elsewhere_is_not_missing),
+        cmocka_unit_test(who_waits_elsewhere_is_not_missing), cmocka_unit_test(who_is_lost_says_so),
     };
     int failed = cmocka_run_group_tests_name("comm_lost", tests, NULL, NULL);
     comm_node_memory_destroy(&memory);

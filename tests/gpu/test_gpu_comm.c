@@ -271,6 +271,39 @@ static void a_wait_for_the_device_is_bounded(void **state)
     wait_for_a_device_that_waits(COMM_NCCL, "a peer is lost", NULL, 1);
 }
 
+/* The last rank is lost and says so; the others wait for their devices, without a bound. */
+static void hear_of_a_lost_rank(comm_kind kind)
+{
+    static const char words[] = "the last rank is lost";
+    base_device_table stuck = *table;
+    comm_world *part = NULL;
+    comm_group *group = NULL;
+    comm_group_options options = {.kind = kind, .timeout_ms = COMM_FOREVER, .device = device};
+    stuck.event_done = never_done;
+    options.device.table = &stuck;
+    EVERYWHERE(comm_world_split(world, size, &part) == BASE_OK);
+    EVERYWHERE(comm_group_create(part, &options, &group) == BASE_OK);
+    int good = 1, aborted = fake.aborted;
+    if (rank == size - 1) {
+        comm_world_lose(part, words);
+    } else {
+        good = comm_group_synchronize(group) == BASE_PEER && strcmp(base_status_message(), words) == 0;
+        good = good && fake.aborted == aborted + (kind == COMM_NCCL);
+    }
+    EVERYWHERE(good);
+    comm_group_destroy(&group);
+    comm_world_close(&part, 0);
+}
+
+static void a_wait_for_the_device_hears_of_a_lost_rank(void **state)
+{
+    (void)state;
+    if (size > 1) {
+        hear_of_a_lost_rank(COMM_NCCL);
+        hear_of_a_lost_rank(COMM_STAGED);
+    }
+}
+
 /* A rank that stays away from what goes through the hosts. */
 static void staged_ranks_miss_one_another(void **state)
 {
@@ -321,6 +354,7 @@ int main(void)
         cmocka_unit_test(auto_chooses),
         cmocka_unit_test(nccl_that_does_not_come_up_is_a_lost_peer),
         cmocka_unit_test(a_wait_for_the_device_is_bounded),
+        cmocka_unit_test(a_wait_for_the_device_hears_of_a_lost_rank),
         cmocka_unit_test(staged_ranks_miss_one_another),
     };
     int failed = cmocka_run_group_tests_name("gpu_comm", tests, NULL, NULL);

@@ -35,4 +35,13 @@ expect 2 "$mpiexec" -n 3 "$ddpt" bench step --set train.batch=2 $small "$example
 err_has 'train.batch = 2'
 expect 2 "$mpiexec" -n 3 "$ddpt" nothing
 [ "$(grep -c '^error: ' err)" -eq 1 ] || fail 'not one error'
+
+# A rank that fails by itself is the one that speaks, and no other waits for it, in its trial or for the end of that.
+lost='^\[1\] error: .*rank 1 is lost, and with it the job: no batch for step '
+short="$small --set train.stall_timeout=0 $examples/digits.cfg"
+for command in "bench step --steps 40" "scale --workers 2 --repeats 1 --steps 40 --out scaled"; do
+    expect 6 env DDPT_FAILPOINT=rank-1:data:20:fail "$mpiexec" -n 3 "$ddpt" $command $short
+    err_has "$lost"
+    [ "$(grep -c 'error:' err)" -eq 1 ] || fail 'not one error'
+done
 finish

@@ -87,22 +87,27 @@ DDPT_FAILPOINT=rank-1:data:30 "$mpiexec" -n 3 "$ddpt" train $gpu --share-gpus --
     fail 'a run that lost a rank ends well'
 [ $(($(date +%s) - began)) -lt 20 ] || fail 'the end of a run that lost a rank took 20 s'
 
-# A GPU that fails in the middle is a lost rank, named by that rank, whichever it is, and rank 0 writes so into the record: it
-# hears of it, or has waited in vain. Only the emulator's fails when it is told to.
+# A GPU that fails in the middle is a lost rank, named by that rank and no other, whichever it is, and rank 0 writes so into
+# the record: it hears of it from the coordinator or from that rank. Only the emulator's fails when it is told to.
 [ -n "$emulated" ] || finish
-fails_on() {
-    rank=$1 fault0= fault1=
-    shift
-    eval "fault$rank='env DDPT_EMULATED_FAULT=100'"
-    rm -rf fallen
-    expect 6 "$mpiexec" -n 1 $fault0 "$@" : -n 1 $fault1 "$@"
-    err_has "^\[$rank\] error: rank $rank is lost, .* its GPU (emulated GPU, .*) has failed: .*an illegal memory access"
+is_lost() {
+    err_has "^\[$1\] error: rank $1 is lost, .* its GPU (emulated GPU, .*) has failed: .*an illegal memory access"
+    [ "$(grep -c 'error:' err)" -eq 1 ] || fail 'more than one error'
     field_is fallen status failed
+    grep -q "\"reason\": \"rank $1 is lost, .* its GPU .* has failed: .*an illegal memory access" fallen/run.json ||
+        fail 'the record does not say why'
 }
 fallen="$ddpt train $gpu --share-gpus --out fallen dense.cfg"
-fails_on 0 $fallen
-fails_on 1 $fallen
-[ "$(grep -c 'error:' err)" -eq 1 ] || fail 'more than one error'
+faulty="env DDPT_EMULATED_FAULT=100 $fallen"
+alone="--no-coordinator --set train.stall_timeout=0"
+expect 6 "$mpiexec" -n 1 $faulty : -n 1 $fallen
+is_lost 0
+rm -rf fallen
+expect 6 "$mpiexec" -n 1 $fallen : -n 1 $faulty
+is_lost 1
+rm -rf fallen
+expect 6 "$mpiexec" -n 1 $fallen $alone : -n 1 $faulty $alone : -n 1 $fallen $alone
+is_lost 1
 # Under ddpt launch it is the one that is named.
 cat >faulty-mpiexec <<END
 #!/bin/sh
@@ -113,7 +118,6 @@ chmod +x faulty-mpiexec
 expect 6 env DDPT_MPIEXEC="$work/faulty-mpiexec" "$ddpt" launch -n 2 train $gpu --share-gpus --out launched dense.cfg
 err_has '^error: worker 1 (pid [0-9]*): rank 1 is lost, .* its GPU .* has failed'
 field_is launched status failed
-fails_on 1 $fallen --no-coordinator --set train.stall_timeout=1
 expect 6 env DDPT_EMULATED_FAULT=2 "$ddpt" eval $gpu conv.cfg --ckpt conv-cpu
 err_has '^error: rank 0 is lost, .* has failed'
 finish

@@ -75,6 +75,24 @@ found_missing 1
 stop_rank 2 --no-coordinator --set train.comm=mpi
 found_missing 2
 
+# ---- a rank that fails by itself says so: nobody else does, and the others need no bound to end; a save under way does not
+# change what rank 0 says of it ----
+for way in 0:shm 1:shm 2:mpi; do
+    who=${way%:*}
+    what="rank $who fails: $way"
+    rm -rf run
+    fail_rank=$who fail_point="rank-$who:data:95:fail,ckpt:committed:1:pause=500"
+    start 3 "$ddpt" train --out run $endless --no-coordinator --set train.stall_timeout=0 --set "train.comm=${way#*:}" state.cfg
+    await all_there
+    await_end
+    fail_rank= fail_point=
+    err_has "^\[$who\] error: rank $who is lost, and with it the job: no batch for step 95: Input/output error"
+    [ "$(grep -c 'error:' err)" -eq 1 ] || fail "$(grep -c 'error:' err) errors, not one"
+    ended_with_6
+    field_is run status failed
+    grep -q "\"reason\": \"rank $who is lost, .*no batch for step 95" run/run.json || fail 'the record does not say why'
+done
+
 # ---- stopped with all others, as a scheduler or Ctrl-Z does it, is not lost ----
 has_gone_on() { [ "$(last_step run)" -gt "$step" ]; }
 for option in --set=train.comm=shm --set=train.comm=mpi --no-coordinator; do
