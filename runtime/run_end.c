@@ -7,11 +7,6 @@
 #include <math.h>
 #include <stdio.h>
 
-static int is_failure(base_status status)
-{
-    return status != BASE_OK && status != BASE_STOPPED && status != BASE_INTERRUPTED;
-}
-
 /* `message`: of `status`; `balance`: NULL where it is not known. */
 static base_status write_record(run_end *self, base_status status, const char *message, const run_balance *balance)
 {
@@ -23,7 +18,7 @@ static base_status write_record(run_end *self, base_status status, const char *m
     int known = status != BASE_PEER || !self->job->ops->asynchronous;
     base_status digest = known ? run_net_param_digest(self->job->net, outcome->param_digest) : status;
     run_report_result result = {.status = status,
-                                .reason = is_failure(status) ? message : NULL,
+                                .reason = status == BASE_OK ? NULL : message,
                                 .steps = self->at->step,
                                 .epochs = outcome->epochs,
                                 .train_loss = outcome->train_loss,
@@ -101,7 +96,7 @@ static base_status end(run_end *self, base_status status)
 base_status run_end_reach(run_end *self, base_status status)
 {
     /* A lost peer leaves nobody to agree with; every other end is reached by all ranks. */
-    int agreed = !is_failure(status) || status == BASE_DIVERGED;
+    int agreed = status == BASE_OK || status == BASE_STOPPED || status == BASE_INTERRUPTED || status == BASE_DIVERGED;
     if (agreed)
         status = end(self, status);
     if (!agreed || status == BASE_PEER)

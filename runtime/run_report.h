@@ -27,7 +27,7 @@ typedef struct run_report_checkpoints {
 /* How it went. A loss or accuracy that was not measured is NaN. */
 typedef struct run_report_result {
     base_status status;
-    const char *reason;    /* of a failure; NULL: there is none */
+    const char *reason;    /* of an end before the last step; NULL: there is none */
     int64_t steps, epochs; /* whole epochs done */
     double train_loss;     /* mean over the last epoch, or its part that ran */
     double test_loss, test_accuracy;

@@ -311,6 +311,16 @@ static void end_watch(const run_observer *observer, base_status status)
         BASE_FAIL(status, "%s", message);
 }
 
+static void print_resumed(const trainer *self, const run_resumed *resumed)
+{
+    int64_t step = self->at.step, wanted = self->job->total_steps;
+    if (step > wanted)
+        BASE_INFO("going on from %s, step %" PRId64 ": no step is left of the %" PRId64 " asked for", resumed->path, step,
+                  wanted);
+    else
+        BASE_INFO("going on from %s, step %" PRId64 " of %" PRId64, resumed->path, step, wanted);
+}
+
 base_status run_train(run_job *job, const run_train_options *options, run_outcome *outcome)
 {
     *outcome = (run_outcome){.train_loss = NAN, .train_accuracy = NAN, .test_loss = NAN, .test_accuracy = NAN};
@@ -327,7 +337,7 @@ base_status run_train(run_job *job, const run_train_options *options, run_outcom
     if (status == BASE_OK) {
         print_start(job);
         if (resumed.found)
-            BASE_INFO("going on from %s, step %" PRId64 " of %" PRId64, resumed.path, self.at.step, job->total_steps);
+            print_resumed(&self, &resumed);
         begin_watch(&self, options->observer);
         double began = base_time_now();
         run_progress_start(&self.progress, job, self.at.step);

@@ -101,6 +101,10 @@ train_into part 2 --resume --set train.epochs=4 sgd.cfg
 train_into longer 2 --set train.epochs=4 sgd.cfg
 same_end longer part
 
+# Less is asked for than is done.
+train_into part 2 --resume --set train.max_steps=3 sgd.cfg
+err_has 'going on from part/.*, step 52: no step is left of the 3 asked for'
+
 # Into another folder, from a step that is not the newest.
 train_into old 2 --set train.checkpoint.every_steps=10 sgd.cfg
 expect 0 "$mpiexec" -n 3 "$ddpt" train --out new --resume old/ckpt/step-00000030 sgd.cfg
