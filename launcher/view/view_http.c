@@ -5,21 +5,29 @@
 #include "view_metrics.h"
 #include "view_page.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <microhttpd.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 enum { CONNECTIONS = 64, IDLE_S = 15 };
 #define FRESH_S 0.2 /* as long an answer is given again */
 
-/* One thread, libmicrohttpd's, uses all of it. */
+/* One thread uses all of it. It is ours: a daemon with a thread of its own is stopped while that thread works, and
+ * libmicrohttpd (0.9.75) then reads a response that is not there if it is just answering a bad request. */
 struct view_http {
     view_source source;
     struct MHD_Daemon *daemon;
+    pthread_t thread;
+    int end; /* eventfd: the thread shall end; -1: there is none */
     view_http_place place;
     coordinator_view view;
     double taken;                         /* when; before the first 0 */
@@ -185,33 +193,72 @@ static enum MHD_Result answer(void *context, struct MHD_Connection *connection, 
 
 /* ---- the server ---- */
 
-static struct MHD_Daemon *start_daemon(view_http *self)
+static int next_timeout_ms(struct MHD_Daemon *daemon)
+{
+    MHD_UNSIGNED_LONG_LONG ms;
+    if (MHD_get_timeout(daemon, &ms) != MHD_YES)
+        return -1;
+    return ms < INT_MAX ? (int)ms : INT_MAX;
+}
+
+static void *run(void *context)
+{
+    view_http *self = context;
+    struct pollfd ready[] = {
+        {.fd = MHD_get_daemon_info(self->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd, .events = POLLIN},
+        {.fd = self->end, .events = POLLIN},
+    };
+    while (ready[1].revents == 0 && (poll(ready, 2, next_timeout_ms(self->daemon)) >= 0 || errno == EINTR))
+        MHD_run(self->daemon);
+    return NULL;
+}
+
+static int start_thread(view_http *self)
 {
     sigset_t all, before;
     sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before); /* its thread takes the mask over */
-    struct MHD_Daemon *daemon =
-        MHD_start_daemon(MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ITC, 0, NULL, NULL, answer, self,
-                         MHD_OPTION_LISTEN_SOCKET, self->place.fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS,
-                         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S, MHD_OPTION_END);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* the thread takes the mask over */
+    int good = pthread_create(&self->thread, NULL, run, self) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return daemon;
+    return good;
 }
 
-base_status view_http_start(const view_http_options *options, view_http **self)
+/* All but the thread. */
+static void release(view_http *self)
 {
-    *self = calloc(1, sizeof **self);
-    if (!*self)
+    if (self->daemon)
+        MHD_stop_daemon(self->daemon); /* closes the socket */
+    else if (self->place.fd >= 0)
+        close(self->place.fd);
+    if (self->end >= 0)
+        close(self->end);
+    forget(&self->state);
+    forget(&self->metrics);
+    coordinator_view_clear(&self->view);
+    free(self);
+}
+
+base_status view_http_start(const view_http_options *options, view_http **out)
+{
+    *out = NULL;
+    view_http *self = calloc(1, sizeof *self);
+    if (!self)
         return BASE_FAIL(BASE_ERROR, "not enough memory to serve the page");
-    (*self)->source = options->source;
-    base_status status =
-        view_http_listen(options->bind ? options->bind : VIEW_HTTP_BIND, options->port, &(*self)->place);
-    if (status == BASE_OK && !((*self)->daemon = start_daemon(*self)))
-        status = BASE_FAIL(BASE_ERROR, "cannot start the server of %s", (*self)->place.url);
+    self->source = options->source;
+    self->place.fd = self->end = -1;
+    base_status status = view_http_listen(options->bind ? options->bind : VIEW_HTTP_BIND, options->port, &self->place);
+    if (status == BASE_OK) {
+        self->end = eventfd(0, EFD_CLOEXEC);
+        self->daemon = MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, answer, self, MHD_OPTION_LISTEN_SOCKET,
+                                        self->place.fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS,
+                                        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S, MHD_OPTION_END);
+        if (self->end < 0 || !self->daemon || !start_thread(self))
+            status = BASE_FAIL(BASE_ERROR, "cannot start the server of %s", self->place.url);
+    }
     if (status == BASE_OK)
-        return BASE_OK;
-    free(*self);
-    *self = NULL;
+        *out = self;
+    else
+        release(self);
     return status;
 }
 
@@ -219,11 +266,9 @@ void view_http_stop(view_http **self)
 {
     if (!*self)
         return;
-    MHD_stop_daemon((*self)->daemon); /* closes the socket */
-    forget(&(*self)->state);
-    forget(&(*self)->metrics);
-    coordinator_view_clear(&(*self)->view);
-    free(*self);
+    eventfd_write((*self)->end, 1);
+    pthread_join((*self)->thread, NULL);
+    release(*self);
     *self = NULL;
 }
 

@@ -65,10 +65,7 @@ base_status view_http_listen(const char *address, int port, view_http_place *pla
     freeaddrinfo(found);
     if (place->fd < 0)
         return BASE_FAIL_ERRNO(BASE_ERROR, why, "cannot serve the page at %s, port %d", address, port);
-    base_status status = describe(place);
-    if (status != BASE_OK)
-        close(place->fd);
-    return status;
+    return describe(place);
 }
 
 int view_http_host_is_local(const char *host)

@@ -11,7 +11,7 @@ typedef struct view_http_place {
 } view_http_place;
 
 /* `address` is a name or a number of IPv4 or IPv6; a `port` of 0 lets the system choose. BASE_USAGE for an address that
- * is none, BASE_ERROR for one that cannot be taken. */
+ * is none, BASE_ERROR for one that cannot be taken. place->fd, not negative, is for the caller to close in any case. */
 base_status view_http_listen(const char *address, int port, view_http_place *place);
 
 /* Is this value of a Host header one of the loopback's own names? A page from elsewhere that had its name resolved to
