@@ -29,7 +29,7 @@ setup_build "$preset" "$build" -DDDPT_TESTS=ON
 
 setup_say "testing: ctest --preset $preset $*"
 status=0
-ctest --preset "$preset" --parallel "$(($(setup_cores) + 2))" --no-tests=error --no-label-summary \
+ctest --preset "$preset" --parallel "$(($(setup_cores) + 4))" --no-tests=error --no-label-summary \
     --output-log "$build/tests.log" "$@" </dev/null || status=$?
 # The count again, since ctest goes on with lists of what failed and what was skipped.
 grep '% tests passed' "$build/tests.log" || setup_say "no tests ran"
