@@ -39,7 +39,8 @@ void gpu_blas_describe(char *text, size_t nbytes);
 /* 1 where the library has the product with its epilogue at these addresses, and it does not cost more than it saves;
  * without one it has every product. */
 int gpu_blas_can(gpu_blas *self, const gpu_product *product);
-/* BASE_DEVICE where it has not, or cannot start. */
+/* BASE_DEVICE where it has not, or cannot start; where the library refuses what it offered, gpu_blas_can is 0 from then
+ * on. */
 base_status gpu_blas_multiply(gpu_blas *self, gpuStream_t stream, const gpu_product *product);
 
 #endif

@@ -126,6 +126,20 @@ static base_status multiply_small(const ops_context *self, int count, const gpu_
 
 /* ---- layers ---- */
 
+/* The product with what rides on it. 0: the library does not have it, or refuses it as it runs, and nothing is done. */
+static int multiply_fused(ops_context *self, const gpu_product *product, base_status *status)
+{
+    *status = BASE_OK;
+    if (!gpu_blas_can(self->blas, product))
+        return 0;
+    *status = gpu_blas_multiply(self->blas, self->stream, product);
+    if (*status == BASE_OK || gpu_blas_can(self->blas, product))
+        return 1;
+    base_status_clear();
+    *status = BASE_OK;
+    return 0;
+}
+
 base_status gpu_layer_forward(ops_context *self, ops_activation activation, const gpu_drop *drop, int64_t m, int64_t n,
                               int64_t k, const void *x, const float *w, const float *b, void *y, void *z)
 {
@@ -143,10 +157,10 @@ base_status gpu_layer_forward(ops_context *self, ops_activation activation, cons
     }
     product.epilogue = epilogue_of(activation, b);
     product.bias = (void *)bias;
-    if (!drop && gpu_blas_can(self->blas, &product)) {
-        BASE_TRY(gpu_blas_multiply(self->blas, self->stream, &product));
-        if (rides_on_product(activation))
-            return BASE_OK;
+    base_status status;
+    if (!drop && multiply_fused(self, &product, &status)) {
+        if (status != BASE_OK || rides_on_product(activation))
+            return status;
         return gpu_launched(gpu_activation_forward(self->stream, self->type, activation, m * n, product.c, y));
     }
     product.epilogue = GPU_EPILOGUE_NONE;
@@ -188,8 +202,9 @@ static base_status backward_weights(ops_context *self, const ops_dense *op, gpu_
     if (db) {
         product.epilogue = GPU_EPILOGUE_BIAS_GRADIENT;
         product.bias = db;
-        if (gpu_blas_can(self->blas, &product))
-            return gpu_blas_multiply(self->blas, self->stream, &product);
+        base_status status;
+        if (multiply_fused(self, &product, &status))
+            return status;
         product.epilogue = GPU_EPILOGUE_NONE;
         product.bias = NULL;
         BASE_TRY(gpu_launched(gpu_bias_activation_backward(self->stream, self->type, OPS_IDENTITY, product.k, op->n,
