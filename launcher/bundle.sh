@@ -89,7 +89,8 @@ cp -r "$build/tests" "$top/build/tests"
 find "$top/build/tests" -mindepth 1 \( -type d -o ! -perm -u+x ! -name '*.so' \) -prune -exec rm -rf {} +
 # What runs on the GPU itself (test_device NAME) need not run on an emulated one as well.
 if [ -e "$top/build/tests/test_device" ]; then
-    for test in $("$build/tests/test_device" --list) cudnn emulator; do rm -f "$top/build/tests/test_gpu_$test"; done
+    for test in $("$build/tests/test_device" --list) blas cudnn emulator; do rm -f "$top/build/tests/test_gpu_$test"; done
+    rm -f "$top/build/tests/libddpt_gpu_emulated.so"
 fi
 for file in "$top"/build/tests/*; do
     [ ! -e "$file" ] || pack_libraries "$file"

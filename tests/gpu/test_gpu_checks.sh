@@ -3,7 +3,8 @@
 # emulator plays the GPU; without it this says so and exits with 77.
 set -u
 build=$1
-run="sh $(cd "$(dirname "$0")" && pwd)/run.sh"
+cd "$(dirname "$0")/../.." || exit 1
+run='sh tests/gpu/run.sh' # as README calls it
 work=$(mktemp -d "${TMPDIR:-/tmp}/ddpt-checks-XXXXXX") || exit 1
 trap 'rm -rf "$work"' EXIT
 export DDPT_MPIEXEC="$2" DDPT_GPU_PLUGIN="$build/tests/libddpt_gpu_emulated.so" DDPT_BUILD="$build"

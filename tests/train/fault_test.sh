@@ -1,6 +1,6 @@
 # fault_test.sh: what the tests share that kill, stop and hinder runs. Sourced as train_test.sh, which it sources.
 . "$(dirname "$0")/train_test.sh"
-. "$(dirname "$0")/../launcher/ranks_test.sh"
+. "$shared/ranks_test.sh"
 
 # Between the launcher and each rank: notes the rank's process and its exit status, and arms fail_point in rank fail_rank alone, beside
 # what is armed in all. Its notes are called rank.<rank>.pid and .status, or what rank_files says in place of "rank".

@@ -2,8 +2,9 @@
 # checkers built beside the tests.
 tools=$1
 shift
-. "$(dirname "$0")/../launcher/command_test.sh"
-. "$(dirname "$0")/../launcher/job_test.sh"
+shared=$(cd "$(dirname "$0")/../launcher" && pwd) # the first of them leaves this folder
+. "$shared/command_test.sh"
+. "$shared/job_test.sh"
 mpirun() { "$mpiexec" -n "$@"; }
 
 # Small enough that a run takes less time than its start.

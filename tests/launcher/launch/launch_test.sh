@@ -1,7 +1,8 @@
 # launch_test.sh: what the tests of ddpt launch share. Sourced with the arguments DDPT EXAMPLES MPIEXEC
 # and the folder of what is built for tests.
-. "$(dirname "$0")/../command_test.sh"
-. "$(dirname "$0")/../job_test.sh"
+shared=$(cd "$(dirname "$0")/.." && pwd) # the first of them leaves this folder
+. "$shared/command_test.sh"
+. "$shared/job_test.sh"
 tools=$4
 unset DDPT_MPIEXEC DDPT_FAILPOINT DDPT_GPU_PLUGIN CUDA_VISIBLE_DEVICES HIP_VISIBLE_DEVICES
 export DDPT_LOG=info
