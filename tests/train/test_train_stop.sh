@@ -131,7 +131,7 @@ for to in 1 launcher; do
 done
 
 # ---- during the set-up: as after the first step ----
-set_up="--set data.train_samples=100000 --set train.max_steps=2"
+set_up="--set data.train_samples=200000 --set train.max_steps=2"
 is_set_up() {
     says 'MPI ready'
 }
