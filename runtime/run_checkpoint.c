@@ -361,7 +361,7 @@ static void take_record(run_checkpoint *self)
     run_report_result result = {.status = BASE_OK,
                                 .steps = at->step,
                                 .epochs = run_position_epochs(at),
-                                .train_loss = at->epoch_loss_sum / (double)run_position_samples(at),
+                                .train_loss = run_position_loss(at),
                                 .test_loss = NAN,
                                 .test_accuracy = NAN,
                                 .checkpoints = run_checkpoint_get_facts(self)};

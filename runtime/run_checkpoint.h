@@ -31,6 +31,12 @@ static inline int64_t run_position_samples(const ckpt_position *at)
     return at->step_in_epoch <= whole ? at->step_in_epoch * at->global_batch : at->epoch_samples;
 }
 
+/* Mean loss over these samples. */
+static inline double run_position_loss(const ckpt_position *at)
+{
+    return at->epoch_loss_sum / (double)run_position_samples(at);
+}
+
 /* Whole epochs done. */
 static inline int64_t run_position_epochs(const ckpt_position *at)
 {

@@ -13,7 +13,7 @@ static base_status write_record(run_end *self, base_status status, const char *m
     run_outcome *outcome = self->outcome;
     outcome->steps = self->at->step;
     if (isnan(outcome->train_loss))
-        outcome->train_loss = self->at->epoch_loss_sum / (double)run_position_samples(self->at);
+        outcome->train_loss = run_position_loss(self->at);
     /* A device that a lost peer has kept from its work may hold anything. */
     int known = status != BASE_PEER || !self->job->ops->asynchronous;
     base_status digest = known ? run_net_param_digest(self->job->net, outcome->param_digest) : status;

@@ -40,11 +40,6 @@ static void start_epoch(trainer *self, int64_t epoch)
     self->met = self->at;
 }
 
-static double epoch_loss(const trainer *self)
-{
-    return self->at.epoch_loss_sum / (double)run_position_samples(&self->at);
-}
-
 static double epoch_accuracy(const trainer *self)
 {
     return self->at.epoch_correct_sum / (double)run_position_samples(&self->at);
@@ -79,7 +74,7 @@ static void record_steps(trainer *self, const run_step_result *result)
     ckpt_position *at = &self->at;
     int64_t every = self->job->config->train.log_every;
     add_steps(at, result);
-    run_progress_step(&self->progress, at->step, at->epoch + 1, result->samples, epoch_loss(self),
+    run_progress_step(&self->progress, at->step, at->epoch + 1, result->samples, run_position_loss(&self->at),
                       epoch_accuracy(self));
     base_phases_switch(&self->phases, BASE_PHASE_OTHER);
     run_steps_line line = {.step = at->step,
@@ -175,7 +170,7 @@ static base_status end_epoch(trainer *self)
     int64_t epoch = self->at.epoch + 1;
     int last = self->at.step >= job->total_steps;
     double began = base_time_now();
-    outcome->train_loss = epoch_loss(self);
+    outcome->train_loss = run_position_loss(&self->at);
     outcome->train_accuracy = epoch_accuracy(self);
     outcome->test_loss = outcome->test_accuracy = NAN;
     if (last || (every > 0 && epoch % every == 0))
@@ -315,8 +310,8 @@ static void print_resumed(const trainer *self, const run_resumed *resumed)
 {
     int64_t step = self->at.step, wanted = self->job->total_steps;
     if (step > wanted)
-        BASE_INFO("going on from %s, step %" PRId64 ": no step is left of the %" PRId64 " asked for", resumed->path, step,
-                  wanted);
+        BASE_INFO("going on from %s, step %" PRId64 ": no step is left of the %" PRId64 " asked for", resumed->path,
+                  step, wanted);
     else
         BASE_INFO("going on from %s, step %" PRId64 " of %" PRId64, resumed->path, step, wanted);
 }

@@ -1,9 +1,9 @@
 #include "gpu_nccl.h"
 
 #include "gpu_device.h"
+#include "gpu_library.h"
 #include "gpu_nccl_api.h"
 
-#include <dlfcn.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,25 +39,8 @@ static struct {
     FUNCTIONS(DECLARE)
 } api;
 
-typedef struct function {
-    const char *name;
-    void *place; /* of its address in `api` */
-} function;
-
 #define DESCRIBE(name) {"nccl" #name, &api.name},
-static const function functions[] = {FUNCTIONS(DESCRIBE)};
-
-static base_status find_functions(void *library)
-{
-    for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
-        void *symbol = dlsym(library, functions[i].name);
-        if (!symbol)
-            return BASE_FAIL(BASE_DEVICE, GPU_NCCL_LIBRARY " is too old: it has no %s; version 2.14 has",
-                             functions[i].name);
-        memcpy(functions[i].place, &symbol, sizeof symbol);
-    }
-    return BASE_OK;
-}
+static const gpu_symbol symbols[] = {FUNCTIONS(DESCRIBE)};
 
 static base_status check(ncclResult_t result, ncclComm_t comm, const char *what)
 {
@@ -72,11 +55,13 @@ static base_status check(ncclResult_t result, ncclComm_t comm, const char *what)
 static base_status load(int *version)
 {
     if (!api.library) {
-        void *library = dlopen(GPU_NCCL_LIBRARY, RTLD_NOW | RTLD_LOCAL);
+        void *library = gpu_library_open(&(const char *){GPU_NCCL_LIBRARY}, 1);
         if (!library)
             return BASE_FAIL(BASE_DEVICE,
                              GPU_NCCL_NAME " is not there (%s): install it, or use train.comm = \"staged\"", dlerror());
-        BASE_TRY(find_functions(library));
+        const char *missing = gpu_library_take(library, symbols, sizeof symbols / sizeof *symbols);
+        if (missing)
+            return BASE_FAIL(BASE_DEVICE, GPU_NCCL_LIBRARY " is too old: it has no %s; version 2.14 has", missing);
         api.library = library;
     }
     return check(api.GetVersion(version), NULL, "say its version");

@@ -19,8 +19,8 @@
 /* Fills causes, causes_law and causes_total of `analysis`, whose points and laws are there; `outcome` is that of the
  * law of the mode. A rank is blamed for a part that takes at least a hundredth of the step at the largest n and in
  * which, in every trial there, that same rank was the slowest and at least 5 % slower than the median, if there are two
- * trials or more and they agree on it (a 95 % interval of how many times as long it took is above 1). Uses the scratch of
- * `seen`. */
+ * trials or more and they agree on it (a 95 % interval of how many times as long it took is above 1). Uses the scratch
+ * of `seen`. */
 void scaling_cause_find(scaling_observations *seen, const scaling_trials *trials, scaling_outcome outcome,
                         scaling_analysis *analysis);
 

@@ -7,16 +7,12 @@
 
 #if defined(DDPT_GPU_HIP)
 
-#include <dlfcn.h>
-#include <string.h>
+#include "gpu_library.h"
 
 gpublas_functions gpublas;
 
 #define DESCRIBE(name) {"hipblasLt" #name, &gpublas.name},
-static const struct {
-    const char *name;
-    void *place; /* of its address in `gpublas` */
-} places[] = {GPUBLAS_FUNCTIONS(DESCRIBE)};
+static const gpu_symbol symbols[] = {GPUBLAS_FUNCTIONS(DESCRIBE)};
 
 base_status gpublas_find(void)
 {
@@ -24,18 +20,13 @@ base_status gpublas_find(void)
     if (found)
         return BASE_OK;
     static const char *const names[] = {"libhipblaslt.so.1", "libhipblaslt.so.0"}; /* of ROCm 7, and before: alike */
-    void *library = NULL;
-    for (size_t i = 0; i < sizeof names / sizeof *names && !library; i++)
-        library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
+    void *library = gpu_library_open(names, sizeof names / sizeof *names);
     if (!library)
         return BASE_FAIL(BASE_DEVICE, "the GPU back end needs hipBLASLt: install it, or use train.device = \"cpu\": %s",
                          dlerror());
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        void *symbol = dlsym(library, places[i].name);
-        if (!symbol)
-            return BASE_FAIL(BASE_DEVICE, GPU_BLAS_NAME " is of another version: it has no %s", places[i].name);
-        memcpy(places[i].place, &symbol, sizeof symbol);
-    }
+    const char *missing = gpu_library_take(library, symbols, sizeof symbols / sizeof *symbols);
+    if (missing)
+        return BASE_FAIL(BASE_DEVICE, GPU_BLAS_NAME " is of another version: it has no %s", missing);
     found = library;
     return BASE_OK;
 }

@@ -2,8 +2,6 @@
 
 #include "base_log.h"
 
-#include <string.h>
-
 #if defined(DDPT_GPU_EMULATED)
 
 #define ADDRESS(name) .name = cudnn##name,
@@ -25,38 +23,28 @@ int gpudnn_find(void)
 
 #else
 
-#include <dlfcn.h>
+#include "gpu_library.h"
 
 gpudnn_functions gpudnn;
 
 #define DESCRIBE(name) {"cudnn" #name, &gpudnn.name},
-static const struct {
-    const char *name;
-    void *place; /* of its address in `gpudnn` */
-} places[] = {GPUDNN_FUNCTIONS(DESCRIBE)};
+static const gpu_symbol symbols[] = {GPUDNN_FUNCTIONS(DESCRIBE)};
 
-static int find_functions(void *library)
+static int find(void)
 {
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        void *symbol = dlsym(library, places[i].name);
-        if (!symbol) {
-            BASE_DEBUG("cuDNN is too old: it has no %s", places[i].name);
-            return 0;
-        }
-        memcpy(places[i].place, &symbol, sizeof symbol);
-    }
-    return 1;
+    static const char *const names[] = {"libcudnn.so.9", "libcudnn.so.8"};
+    void *library = gpu_library_open(names, sizeof names / sizeof *names);
+    const char *missing = library ? gpu_library_take(library, symbols, sizeof symbols / sizeof *symbols) : NULL;
+    if (missing)
+        BASE_DEBUG("cuDNN is too old: it has no %s", missing);
+    return library && !missing;
 }
 
 int gpudnn_find(void)
 {
-    static const char *const names[] = {"libcudnn.so.9", "libcudnn.so.8"};
     static int found, looked;
-    void *library = NULL;
-    for (size_t i = 0; i < sizeof names / sizeof *names && !library && !looked; i++)
-        library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
-    if (library)
-        found = find_functions(library);
+    if (!looked)
+        found = find();
     looked = 1;
     return found;
 }

@@ -250,7 +250,7 @@ cublasStatus_t cublasLtMatmulAlgoConfigGetAttribute(const cublasLtMatmulAlgo_t *
 
 /* ---- products ---- */
 
-float cublaslt_emulated_from_bf16(uint16_t value)
+static float from_bf16(uint16_t value)
 {
     const uint32_t bits = (uint32_t)value << 16;
     float result;
@@ -258,29 +258,29 @@ float cublaslt_emulated_from_bf16(uint16_t value)
     return result;
 }
 
-uint16_t cublaslt_emulated_to_bf16(float value)
+static uint16_t to_bf16(float value)
 {
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
-static float get(cudaDataType type, const void *x, int64_t i)
+float cublaslt_emulated_get(cudaDataType type, const void *x, int64_t i)
 {
-    return type == CUDA_R_16BF ? cublaslt_emulated_from_bf16(((const uint16_t *)x)[i]) : ((const float *)x)[i];
+    return type == CUDA_R_16BF ? from_bf16(((const uint16_t *)x)[i]) : ((const float *)x)[i];
 }
 
-static void put(cudaDataType type, void *x, int64_t i, float value)
+void cublaslt_emulated_put(cudaDataType type, void *x, int64_t i, float value)
 {
     if (type == CUDA_R_16BF)
-        ((uint16_t *)x)[i] = cublaslt_emulated_to_bf16(value);
+        ((uint16_t *)x)[i] = to_bf16(value);
     else
         ((float *)x)[i] = value;
 }
 
 static float element(const matrix *m, int32_t trans, const void *x, int64_t row, int64_t column)
 {
-    return get(m->type, x, trans == CUBLAS_OP_N ? column * m->ld + row : row * m->ld + column);
+    return cublaslt_emulated_get(m->type, x, trans == CUBLAS_OP_N ? column * m->ld + row : row * m->ld + column);
 }
 
 static void multiply(const description *d, const matrix *a, const void *x, const matrix *b, const void *y,
@@ -293,18 +293,18 @@ static void multiply(const description *d, const matrix *a, const void *x, const
             double sum = 0.0;
             for (int64_t i = 0; i < depth_of(d, a); i++)
                 sum += (double)element(a, d->trans_a, x, row, i) * (double)element(b, d->trans_b, y, i, column);
-            float value = alpha * (float)sum + (beta != 0.0f ? beta * get(c->type, z, at) : 0.0f);
+            float value = alpha * (float)sum + (beta != 0.0f ? beta * cublaslt_emulated_get(c->type, z, at) : 0.0f);
             if (biased)
-                value += get(c->type, d->bias, row);
+                value += cublaslt_emulated_get(c->type, d->bias, row);
             if (d->epilogue == CUBLASLT_EPILOGUE_RELU || d->epilogue == CUBLASLT_EPILOGUE_RELU_BIAS)
                 value = value > 0.0f ? value : 0.0f;
-            put(c->type, z, at, value);
+            cublaslt_emulated_put(c->type, z, at, value);
         }
     for (int64_t row = 0; row < c->rows && d->epilogue == CUBLASLT_EPILOGUE_BGRADA; row++) {
         double sum = 0.0;
         for (int64_t i = 0; i < depth_of(d, a); i++)
             sum += (double)element(a, d->trans_a, x, row, i);
-        put(c->type, d->bias, row, (float)sum);
+        cublaslt_emulated_put(c->type, d->bias, row, (float)sum);
     }
 }
 

@@ -9,6 +9,7 @@
 #ifndef CUBLASLT_EMULATED_H
 #define CUBLASLT_EMULATED_H
 
+#include <library_types.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,7 +32,8 @@ typedef struct cublaslt_emulated_state {
 } cublaslt_emulated_state;
 extern cublaslt_emulated_state cublaslt_emulated;
 
-float cublaslt_emulated_from_bf16(uint16_t value);
-uint16_t cublaslt_emulated_to_bf16(float value);
+/* Element `i`, of CUDA_R_32F or CUDA_R_16BF. */
+float cublaslt_emulated_get(cudaDataType type, const void *x, int64_t i);
+void cublaslt_emulated_put(cudaDataType type, void *x, int64_t i, float value);
 
 #endif

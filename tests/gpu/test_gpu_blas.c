@@ -51,15 +51,12 @@ static void stop(fixture *f)
 
 static float get(gpu_type type, const void *x, int64_t i)
 {
-    return type == GPU_BF16 ? cublaslt_emulated_from_bf16(((const uint16_t *)x)[i]) : ((const float *)x)[i];
+    return cublaslt_emulated_get(type == GPU_BF16 ? CUDA_R_16BF : CUDA_R_32F, x, i);
 }
 
 static void put(gpu_type type, void *x, int64_t i, float value)
 {
-    if (type == GPU_BF16)
-        ((uint16_t *)x)[i] = cublaslt_emulated_to_bf16(value);
-    else
-        ((float *)x)[i] = value;
+    cublaslt_emulated_put(type == GPU_BF16 ? CUDA_R_16BF : CUDA_R_32F, x, i, value);
 }
 
 /* Integers, whose sums are exact. */

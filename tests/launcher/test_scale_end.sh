@@ -1,9 +1,10 @@
 #!/bin/sh
 # ddpt scale that is told to end, or killed, leaves no process.
-. "$(dirname "$0")/command_test.sh"
+shared=$(cd "$(dirname "$0")" && pwd) # the first of them leaves this folder
+. "$shared/command_test.sh"
 tools=$4
-. "$(dirname "$0")/job_test.sh"
-. "$(dirname "$0")/ranks_test.sh"
+. "$shared/job_test.sh"
+. "$shared/ranks_test.sh"
 small="--set data.train_samples=512 --set data.test_samples=64"
 
 # What starts the ranks would start more.

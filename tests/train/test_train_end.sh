@@ -1,7 +1,7 @@
 #!/bin/sh
 # How a run ends before its time: Ctrl-C, a rank that is killed, a rank that stops. Whatever happens, no process stays behind.
 . "$(dirname "$0")/train_test.sh"
-. "$(dirname "$0")/../launcher/ranks_test.sh"
+. "$shared/ranks_test.sh"
 
 # run RANKS ARGUMENTS...: in the background.
 run() {
