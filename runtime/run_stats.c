@@ -90,7 +90,8 @@ run_performance run_stats_performance(run_stats *self)
     for (int i = 0; i < BASE_PHASE_COUNT; i++)
         p.phases_ms[i] = 1e3 * self->phases[i] / steps;
     p.blocks = self->together ? self->timings : 0;
-    p.step_ms_min = 1e3 * self->least_seconds; /* of all, not of those that are kept */
+    /* Of all, not of those that are kept; where all are equal the mean may come out a rounding below. */
+    p.step_ms_min = fmin(1e3 * self->least_seconds, p.step_ms_mean);
     p.step_ms_p50 = p.step_ms_p90 = NAN;
     if (p.blocks && p.blocks < RUN_STATS_BLOCKS)
         return p;

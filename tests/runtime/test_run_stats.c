@@ -10,8 +10,9 @@
 
 #include <cmocka.h>
 
-/* `count` additions of `steps` steps each, which last 1, 2, 3 ... ms, after the warm-up, which lasts long. */
-static run_performance performance_of(int count, int64_t steps)
+/* `count` additions of `steps` steps each, which last `first_s`, `more_s` longer with each, after the warm-up, which
+ * lasts long. */
+static run_performance measure(int count, int64_t steps, double first_s, double more_s)
 {
     base_arena *arena;
     run_stats *stats;
@@ -20,13 +21,20 @@ static run_performance performance_of(int count, int64_t steps)
     assert_int_equal(run_stats_create(arena, all, &stats), BASE_OK);
     base_phases phases = {.seconds = {[BASE_PHASE_FORWARD] = 100.0}};
     run_stats_add(stats, warmup, warmup, &phases);
-    for (int i = 1; i <= count; i++) {
-        phases.seconds[BASE_PHASE_FORWARD] = 1e-3 * i * (double)steps;
+    for (int i = 0; i < count; i++) {
+        phases.seconds[BASE_PHASE_FORWARD] = (first_s + more_s * i) * (double)steps;
         run_stats_add(stats, steps, steps, &phases);
     }
     run_performance p = run_stats_performance(stats);
     base_arena_destroy(&arena);
     assert_int_equal(p.steps, count * steps);
+    return p;
+}
+
+/* The same, of 1, 2, 3 ... ms. */
+static run_performance performance_of(int count, int64_t steps)
+{
+    run_performance p = measure(count, steps, 1e-3, 1e-3);
     assert_true(fabs(p.step_ms_mean - 0.5 * (count + 1)) < 1e-9);
     assert_true(fabs(p.step_ms_min - 1.0) < 1e-9);
     return p;
@@ -60,12 +68,25 @@ static void few_blocks_have_none(void **state)
     assert_true(isnan(p.step_ms_p50) && isnan(p.step_ms_p90));
 }
 
+/* All take equally long, of which sums and quotients are rounded in different ways. */
+static void least_is_not_above_the_mean(void **state)
+{
+    (void)state;
+    for (int i = 1; i <= 1000; i++)
+        for (int count = 1; count <= 12; count += 11) {
+            run_performance p = measure(count, 30, 1e-3 * i / 7.0, 0.0);
+            assert_true(p.step_ms_min <= p.step_ms_mean);
+            assert_true(count == 1 || p.step_ms_min <= p.step_ms_p50);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(steps_that_were_timed_have_percentiles),
         cmocka_unit_test(percentiles_of_blocks_are_said_to_be),
         cmocka_unit_test(few_blocks_have_none),
+        cmocka_unit_test(least_is_not_above_the_mean),
     };
     return cmocka_run_group_tests_name("run_stats", tests, NULL, NULL);
 }
